@@ -1,0 +1,72 @@
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { Ajv } from 'ajv'
+import addFormats from 'ajv-formats'
+import packageJson from '../package.json' with { type: 'json' }
+import type { Deps } from './deps.ts'
+import { features } from './features.ts'
+import { webhooks } from './features/deliveries/index.ts'
+import { registerAuth } from './platform/http/auth.ts'
+import { registerErrorHandler } from './platform/http/error-handler.ts'
+import { registerOpenApi } from './platform/http/openapi.ts'
+import { registerJsonParser } from './platform/http/raw-json.ts'
+
+const BODY_LIMIT = 1_048_576
+/** How long a client may take to send a request. */
+const REQUEST_TIMEOUT_MS = 60_000
+/** Longer than the idle limits of usual load balancers, so that they close first. */
+const KEEP_ALIVE_MS = 72_000
+
+/** The HTTP API with every feature's routes, not yet listening. */
+export async function buildApi(deps: Deps): Promise<FastifyInstance> {
+  const loggerInstance: FastifyBaseLogger = deps.log
+  const app = Fastify({
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: () => crypto.randomUUID(),
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: 'idle',
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 200 },
+  })
+  useValidators(app)
+  registerErrorHandler(app)
+  logRequests(app)
+  await registerOpenApi(app, { version: packageJson.version, webhooks })
+  await app.register(async (scope) => {
+    registerJsonParser(scope)
+    registerAuth(scope, { adminApiKey: deps.adminApiKey, findAppKey: (token) => deps.keys.find(token) })
+    for (const feature of features) if (feature.routes) await scope.register(feature.routes(deps))
+  })
+  return app
+}
+
+/** Bodies must have the right types; what stands in a URL or a header is text and is converted. */
+function useValidators(app: FastifyInstance): void {
+  const options = { allErrors: true, strict: false, removeAdditional: false, useDefaults: false } as const
+  const exact = new Ajv(options)
+  const converting = new Ajv({ ...options, coerceTypes: 'array' })
+  for (const ajv of [exact, converting]) (addFormats as unknown as typeof addFormats.default)(ajv)
+  app.setValidatorCompiler(({ schema, httpPart }) =>
+    (httpPart === 'body' ? exact : converting).compile(schema as object),
+  )
+}
+
+/** One line per request, with all there is to say about it. */
+function logRequests(app: FastifyInstance): void {
+  app.addHook('onResponse', async (request, reply) => {
+    request.log.info(
+      {
+        method: request.method,
+        route: request.routeOptions.url ?? null,
+        path: request.url.split('?')[0],
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime * 10) / 10,
+        appId: request.appKey?.appId,
+        bytes: request.headers['content-length'],
+      },
+      'request',
+    )
+  })
+}

@@ -1,0 +1,92 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { format, resolveConfig } from 'prettier'
+import { buildApi } from '../api.ts'
+import { Environment, loadConfig } from '../config.ts'
+import { buildDeps, type Deps } from '../deps.ts'
+import { createLog } from '../platform/log.ts'
+import { describeSchema } from '../platform/postgres/describe-schema.ts'
+import { run } from '../platform/postgres/server-account.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+
+/**
+ * `npm run generate`: writes every generated file from its source: the settings, the migrations (run on a
+ * Postgres of its own) and the routes. With `--check` it writes nothing and fails when a file differs.
+ */
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
+  const dataDir = await mkdtemp(join(tmpdir(), 'heliograph-generate-'))
+  const { deps, close } = await buildDeps({
+    config: loadConfig({ DATA_DIR: dataDir, LOG_LEVEL: 'error' }),
+    log: createLog('error', 'generate'),
+    migrate: true,
+    say: () => {},
+    onLost: () => {},
+  })
+  try {
+    const files: Record<string, string> = {
+      '.env.example': envExample(),
+      'openapi/openapi.json': await openApi(deps),
+      'src/platform/postgres/tables.ts': await tables(dataDir),
+      'migrations/schema.txt': await describeSchema(deps.db),
+    }
+    const differing: string[] = []
+    for (const [name, content] of Object.entries(files)) {
+      const current = await readFile(join(ROOT, name), 'utf8').catch(() => '')
+      if (current === content) continue
+      differing.push(name)
+      if (!values.check) await writeFile(join(ROOT, name), content)
+    }
+    if (values.check && differing.length > 0) {
+      throw new Error(
+        `Not up to date: ${differing.join(', ')}. Run \`npm run generate\` and commit what it writes.`,
+      )
+    }
+    process.stdout.write(
+      differing.length === 0 ? 'Generated files are up to date.\n' : `Wrote ${differing.join(', ')}.\n`,
+    )
+  } finally {
+    await close()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+}
+
+function envExample(): string {
+  const settings = Object.entries(Environment.properties).map(([name, schema]) => {
+    const value = String(schema.default ?? (schema.examples as unknown[] | undefined)?.[0] ?? '')
+    return `# ${schema.description}\n#${name}=${value}\n`
+  })
+  return `# Every setting of Heliograph. Copy this file to .env and change what you need;\n# a line that stays commented out keeps the value it shows, or stays unset where that is an example.\n\n${settings.join('\n')}`
+}
+
+async function openApi(deps: Deps): Promise<string> {
+  const app = await buildApi(deps)
+  await app.ready()
+  const document = JSON.stringify(app.swagger(), null, 2)
+  await app.close()
+  return `${document}\n`
+}
+
+async function tables(dataDir: string): Promise<string> {
+  const file = join(dataDir, 'tables.ts')
+  const socketDir = encodeURIComponent(join(dataDir, 'run'))
+  await run(join(ROOT, 'node_modules/.bin/kysely-codegen'), [
+    '--dialect=postgres',
+    `--url=postgres://heliograph@localhost/heliograph?host=${socketDir}`,
+    '--default-schema=public',
+    '--include-pattern=public.*',
+    '--exclude-pattern=public.kysely_*',
+    `--type-mapping=${JSON.stringify({ int8: 'number', json: 'string' })}`,
+    `--out-file=${file}`,
+  ])
+  const text = await readFile(file, 'utf8')
+  return format(text, { ...(await resolveConfig(join(ROOT, 'package.json'))), parser: 'typescript' })
+}
+
+main().catch((error: Error) => {
+  process.stderr.write(`${error.message}\n`)
+  process.exit(1)
+})

@@ -1,0 +1,185 @@
+import { existsSync } from 'node:fs'
+import { Type, type Static } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import { LOG_LEVELS } from './platform/log.ts'
+import { parseCidrs } from './platform/outbound-http.ts'
+import { parseDurations } from './platform/durations.ts'
+
+const milliseconds = (defaultValue: number, description: string, minimum = 1) =>
+  Type.Integer({ default: defaultValue, minimum, description })
+
+/**
+ * Every setting Heliograph has. This schema is the only list of them: the process environment is
+ * checked against it at start, and `.env.example` is generated from it.
+ */
+export const Environment = Type.Object({
+  HOST: Type.String({ default: '127.0.0.1', description: 'Address the API listens on.' }),
+  PORT: Type.Integer({
+    default: 3000,
+    minimum: 0,
+    maximum: 65_535,
+    description: 'Port the API listens on. 0 takes any free one.',
+  }),
+  DATA_DIR: Type.String({
+    default: '.data',
+    minLength: 1,
+    description: 'Where the embedded Postgres, generated keys and the default app are kept.',
+  }),
+  DATABASE_URL: Type.Optional(
+    Type.String({
+      pattern: '^postgres(ql)?://',
+      description: 'A Postgres 14 or later. Unset: an embedded one under DATA_DIR.',
+      examples: ['postgres://heliograph:secret@localhost:5432/heliograph'],
+    }),
+  ),
+  REDIS_URL: Type.Optional(
+    Type.String({
+      pattern: '^rediss?://',
+      description: 'A Redis 6.2 or later, for queues and wake-ups. Unset: Postgres carries them.',
+      examples: ['redis://localhost:6379'],
+    }),
+  ),
+  ADMIN_API_KEY: Type.Optional(
+    Type.String({
+      minLength: 16,
+      description:
+        'The key for POST /apps and other administration. Unset with the embedded Postgres: one is generated and kept in DATA_DIR. Unset otherwise: administration over HTTP is off.',
+    }),
+  ),
+  ENCRYPTION_KEY: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9+/]{43}=$',
+      description:
+        'Encrypts stored secrets: 32 random bytes in base64 (`openssl rand -base64 32`). Unset: one is generated and kept in DATA_DIR; set it when processes do not share that folder.',
+    }),
+  ),
+  LOG_LEVEL: Type.Union(
+    LOG_LEVELS.map((level) => Type.Literal(level)),
+    { default: 'info', description: `One of ${LOG_LEVELS.join(', ')}.` },
+  ),
+  OUTBOUND_ALLOW_CIDRS: Type.Optional(
+    Type.String({
+      description:
+        'Comma-separated address ranges that webhooks may reach although they are not public. Unset with the embedded Postgres: the loopback. Unset otherwise, or empty: none.',
+      examples: ['10.20.0.0/16,fd00:20::/32'],
+    }),
+  ),
+  AUTO_REGISTER_EVENT_TYPES: Type.Boolean({
+    default: true,
+    description:
+      'Whether appending an event of an unknown custom type registers the type. false: such an event is refused.',
+  }),
+  MAX_PAYLOAD_BYTES: Type.Integer({
+    default: 262_144,
+    minimum: 1024,
+    maximum: 16_777_216,
+    description: 'Largest payload of one event, in bytes of JSON.',
+  }),
+  MAX_BATCH_BYTES: Type.Integer({
+    default: 16_777_216,
+    minimum: 1024,
+    maximum: 134_217_728,
+    description: 'Largest body of POST /events/batch, in bytes.',
+  }),
+  DATABASE_POOL_SIZE: Type.Integer({
+    default: 20,
+    minimum: 4,
+    maximum: 500,
+    description: 'Postgres connections of one process (the embedded queue takes up to 8 more).',
+  }),
+  WORKER_CONCURRENCY: Type.Integer({
+    default: 128,
+    minimum: 1,
+    maximum: 2000,
+    description: 'Queue jobs one worker process handles at once.',
+  }),
+  DELIVERY_TIMEOUT_MS: milliseconds(15_000, 'Limit over one whole webhook exchange, in milliseconds.', 50),
+  DELIVERY_RETRY_SCHEDULE: Type.String({
+    default: '5s,30s,2m,15m,1h,4h,12h,24h,24h',
+    description: 'Waits between the attempts of a delivery (ms, s, m, h, d); after the last one it is dead.',
+  }),
+  DELIVERY_LEASE_MS: milliseconds(
+    60_000,
+    'How long a worker that took a delivery may hold it, in milliseconds; longer than DELIVERY_TIMEOUT_MS. After a crash it is sent again when this is over.',
+    100,
+  ),
+  DELIVERY_GRACE_MS: milliseconds(
+    10_000,
+    'How long the queue has to carry a delivery before the sweeper queues it again, in milliseconds.',
+  ),
+  SWEEP_INTERVAL_MS: milliseconds(
+    1_000,
+    'How often a worker looks for deliveries that the queue lost, in milliseconds.',
+  ),
+  SHUTDOWN_TIMEOUT_MS: milliseconds(20_000, 'How long a stop waits for what is under way, in milliseconds.'),
+})
+
+/** Settings as the rest of the program sees them: checked, converted, defaults filled in. */
+export type Config = Readonly<
+  Static<typeof Environment> & {
+    /** True when no DATABASE_URL is set, so that Heliograph runs its own Postgres. */
+    embedded: boolean
+    /** Ranges that outbound requests may reach although they are not public. */
+    outboundAllowCidrs: readonly string[]
+    /** Waits after the first, second, … failed attempt, in milliseconds. */
+    retryDelaysMs: readonly number[]
+  }
+>
+
+/** Thrown for settings that cannot be used; its message names each variable and what it should be. */
+export class ConfigError extends Error {
+  override name = 'ConfigError'
+}
+
+/** The environment of this process, with what a `.env` file in the working directory adds to it. */
+export function readEnvironment(): NodeJS.ProcessEnv {
+  if (existsSync('.env')) process.loadEnvFile('.env')
+  return process.env
+}
+
+/**
+ * Reads and checks the settings.
+ *
+ * @param environment variables by name, usually from `readEnvironment`; names that are not settings are ignored.
+ *   An empty value counts as unset, except for OUTBOUND_ALLOW_CIDRS, where it allows nothing.
+ * @throws ConfigError listing every setting that is wrong
+ */
+export function loadConfig(environment: Record<string, string | undefined>): Config {
+  const given: Record<string, unknown> = {}
+  for (const name of Object.keys(Environment.properties)) {
+    const value = environment[name]
+    if (value === undefined || (value === '' && name !== 'OUTBOUND_ALLOW_CIDRS')) continue
+    given[name] = value
+  }
+  const settings = Value.Convert(Environment, Value.Default(Environment, given))
+  const problems = [...Value.Errors(Environment, settings)].map(
+    ({ path, message }) => `${path.slice(1)}: ${message.toLowerCase()}. ${describe(path.slice(1))}`,
+  )
+  if (problems.length > 0) throw new ConfigError(`Settings that cannot be used:\n  ${problems.join('\n  ')}`)
+
+  const checked = settings as Static<typeof Environment>
+  if (checked.DELIVERY_LEASE_MS <= checked.DELIVERY_TIMEOUT_MS) {
+    throw new ConfigError('DELIVERY_LEASE_MS must be longer than DELIVERY_TIMEOUT_MS.')
+  }
+  const embedded = checked.DATABASE_URL === undefined
+  return {
+    ...checked,
+    embedded,
+    outboundAllowCidrs: named('OUTBOUND_ALLOW_CIDRS', () =>
+      parseCidrs(checked.OUTBOUND_ALLOW_CIDRS ?? (embedded ? '127.0.0.0/8,::1/128' : '')),
+    ),
+    retryDelaysMs: named('DELIVERY_RETRY_SCHEDULE', () => parseDurations(checked.DELIVERY_RETRY_SCHEDULE)),
+  }
+}
+
+function named<T>(name: string, parse: () => T): T {
+  try {
+    return parse()
+  } catch (error) {
+    throw new ConfigError(`${name}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+function describe(name: string): string {
+  return Environment.properties[name as keyof typeof Environment.properties]?.description ?? ''
+}

@@ -1,0 +1,216 @@
+import { randomBytes } from 'node:crypto'
+import type { Config } from './config.ts'
+import { createAppService, createKeyFinder, type AppService, type KeyFinder } from './features/apps/index.ts'
+import { createDeliveryQueue, type DeliveryQueue } from './features/deliveries/index.ts'
+import {
+  createAppender,
+  createEventReader,
+  createEventTypeService,
+  createLogTail,
+  createRoutingCache,
+  type Appender,
+  type EventReader,
+  type EventTypeService,
+  type LogTail,
+} from './features/events/index.ts'
+import { createSubscriptionService, type SubscriptionService } from './features/subscriptions/index.ts'
+import { createLocalBus } from './platform/bus/local.ts'
+import type { Bus } from './platform/bus/port.ts'
+import { createPostgresBus, createRedisBus } from './platform/bus/relay.ts'
+import { systemClock, type Clock } from './platform/clock.ts'
+import { keepSecret } from './platform/data-dir.ts'
+import type { Log } from './platform/log.ts'
+import { createOutboundHttp, type OutboundHttp } from './platform/outbound-http.ts'
+import { startEmbeddedPostgres } from './platform/postgres/embedded.ts'
+import { migrate, pendingMigrations, QUEUE_SCHEMA } from './platform/postgres/migrate.ts'
+import {
+  createDatabase,
+  createPool,
+  type Database,
+  type Pool,
+  type PostgresAddress,
+} from './platform/postgres/pool.ts'
+import { createPostgresQueues, createRedisQueues } from './platform/queue/bullmq.ts'
+import type { Queues } from './platform/queue/port.ts'
+import { createSecretBox, type SecretBox } from './platform/secrets.ts'
+
+/** The queue library's own connections: it holds two for listening. */
+const QUEUE_POOL_SIZE = 8
+
+/** Everything a feature may need, built once per process. */
+export interface Deps {
+  config: Config
+  log: Log
+  clock: Clock
+  pool: Pool
+  db: Database
+  bus: Bus
+  queues: Queues
+  http: OutboundHttp
+  secrets: SecretBox
+  adminApiKey: string | undefined
+  apps: AppService
+  keys: KeyFinder
+  subscriptions: SubscriptionService
+  eventTypes: EventTypeService
+  eventReader: EventReader
+  appender: Appender
+  logTail: LogTail
+  deliveryQueue: DeliveryQueue
+}
+
+export interface BuildOptions {
+  config: Config
+  log: Log
+  clock?: Clock
+  /** Whether to bring the database up to date, rather than to insist that it is. */
+  migrate: boolean
+  /** Told what is happening, in words for a person. */
+  say: (text: string) => void
+  /** Called when the embedded Postgres goes away while it is in use. */
+  onLost: () => void
+}
+
+/**
+ * The composition root: the only place that chooses between the embedded and the scaled backends.
+ *
+ * @returns the dependencies and a function that closes them, in the reverse order
+ * @throws Error saying what to do when the database cannot be used
+ */
+export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; close: () => Promise<void> }> {
+  const { config, log, say } = options
+  const closers: (() => Promise<void>)[] = []
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).toReversed()) {
+      await closer().catch((error: Error) => log.warn({ error: error.message }, 'not closed cleanly'))
+    }
+  }
+  try {
+    const address = await openPostgres(options, closers)
+    const pool = createPool(address, { size: config.DATABASE_POOL_SIZE, name: 'heliograph', log })
+    const queuePool = createPool(address, {
+      size: QUEUE_POOL_SIZE,
+      name: 'heliograph queue',
+      schema: QUEUE_SCHEMA,
+      log,
+    })
+    closers.push(
+      () => pool.end(),
+      () => queuePool.end(),
+    )
+    const db = createDatabase(pool)
+    await bringUpToDate(options, pool, db)
+    const secrets = await openSecretBox(config, db)
+
+    const bus = await openBus(config, queuePool, log)
+    closers.push(() => bus.close())
+    const queues = config.REDIS_URL
+      ? createRedisQueues(config.REDIS_URL, log)
+      : createPostgresQueues(queuePool, log)
+    closers.push(() => queues.close())
+    const http = createOutboundHttp(config.outboundAllowCidrs)
+    closers.push(() => http.close())
+    if (config.embedded && config.OUTBOUND_ALLOW_CIDRS === undefined) {
+      say('Webhooks may reach this machine (OUTBOUND_ALLOW_CIDRS is unset).')
+    }
+
+    const keys = createKeyFinder(db, bus)
+    const eventTypes = createEventTypeService(db)
+    const eventReader = createEventReader(db, eventTypes)
+    const logTail = createLogTail(eventReader, bus, log)
+    closers.push(async () => logTail.close())
+    const deliveryQueue = createDeliveryQueue(queues, log)
+    const appender = createAppender({
+      pool,
+      db,
+      eventTypes,
+      routings: createRoutingCache(db),
+      autoRegister: config.AUTO_REGISTER_EVENT_TYPES,
+      graceMs: config.DELIVERY_GRACE_MS,
+      onCommitted(appIds, owed) {
+        logTail.grew(appIds)
+        deliveryQueue.enqueue(owed)
+      },
+    })
+    closers.push(() => appender.idle())
+
+    const deps: Deps = {
+      config,
+      log,
+      clock: options.clock ?? systemClock,
+      pool,
+      db,
+      bus,
+      queues,
+      http,
+      secrets,
+      adminApiKey: await findAdminKey(config),
+      apps: createAppService(db, keys),
+      keys,
+      subscriptions: createSubscriptionService(db, secrets),
+      eventTypes,
+      eventReader,
+      appender,
+      logTail,
+      deliveryQueue,
+    }
+    return { deps, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function openPostgres(
+  { config, say, onLost }: BuildOptions,
+  closers: (() => Promise<void>)[],
+): Promise<PostgresAddress> {
+  if (config.DATABASE_URL !== undefined) return config.DATABASE_URL
+  const server = await startEmbeddedPostgres({ dataDir: config.DATA_DIR, say, onLost })
+  closers.push(() => server.stop())
+  return server.address
+}
+
+async function bringUpToDate(options: BuildOptions, pool: Pool, db: Database): Promise<void> {
+  if (options.migrate) return migrate(pool, db, options.log)
+  const pending = await pendingMigrations(db)
+  if (pending.length > 0) {
+    throw new Error(`The database is not up to date (${pending.join(', ')}). Run \`npm run migrate\` first.`)
+  }
+}
+
+/** One process at a time uses the embedded Postgres, so without Redis it needs no bus between processes. */
+async function openBus(config: Config, queuePool: Pool, log: Log): Promise<Bus> {
+  if (config.REDIS_URL) return createRedisBus(config.REDIS_URL, log)
+  return config.embedded ? createLocalBus() : createPostgresBus(queuePool, log)
+}
+
+/** All processes must have the same key; the database remembers its fingerprint. */
+async function openSecretBox(config: Config, db: Database): Promise<SecretBox> {
+  const key =
+    config.ENCRYPTION_KEY ??
+    (await keepSecret(config.DATA_DIR, 'encryption.key', () => randomBytes(32).toString('base64')))
+  const secrets = createSecretBox(key)
+  const name = 'encryption key fingerprint'
+  await db
+    .insertInto('installation')
+    .values({ name, value: secrets.fingerprint })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+  const { value } = await db
+    .selectFrom('installation')
+    .select('value')
+    .where('name', '=', name)
+    .executeTakeFirstOrThrow()
+  if (value !== secrets.fingerprint) {
+    throw new Error(
+      'The secrets in this database were encrypted with another key. Set ENCRYPTION_KEY to that key, or use the DATA_DIR that holds it (encryption.key).',
+    )
+  }
+  return secrets
+}
+
+async function findAdminKey(config: Config): Promise<string | undefined> {
+  if (config.ADMIN_API_KEY !== undefined || !config.embedded) return config.ADMIN_API_KEY
+  return keepSecret(config.DATA_DIR, 'admin.key', () => `hgadmin_${randomBytes(32).toString('base64url')}`)
+}

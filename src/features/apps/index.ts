@@ -1,0 +1,10 @@
+import type { Feature } from '../../features.ts'
+import { appRoutes } from './routes.ts'
+
+export { createKeyFinder, type KeyFinder } from './keys.ts'
+export { createAppService, type AppService } from './service.ts'
+
+export const apps: Feature = {
+  name: 'apps',
+  routes: (deps) => appRoutes(deps.apps),
+}

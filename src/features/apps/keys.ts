@@ -1,0 +1,70 @@
+import { randomBytes } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { Bus } from '../../platform/bus/port.ts'
+import type { AppKey } from '../../platform/http/auth.ts'
+import type { Database } from '../../platform/postgres/pool.ts'
+import { randomSecret, sameDigest, sha256 } from '../../platform/secrets.ts'
+
+/** How long a process may go on accepting a key after another one revoked it, if the bus lost the message. */
+const CACHE_MS = 5_000
+const CACHE_SIZE = 50_000
+const KEY_FORM = /^hg_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/
+
+export interface NewKey {
+  id: string
+  /** The whole key, to be shown once. */
+  apiKey: string
+  secretHash: Buffer
+}
+
+/** Makes a key: a public id to find it by and a random secret, of which only the hash is stored. */
+export function newKey(): NewKey {
+  const id = randomBytes(8).toString('hex')
+  const secret = randomSecret()
+  return { id, apiKey: `hg_${id}_${secret}`, secretHash: sha256(secret) }
+}
+
+interface KnownKey extends AppKey {
+  secretHash: Buffer
+}
+
+/** Finds the app of a key, keeping those that were used lately. */
+export interface KeyFinder {
+  find(apiKey: string): Promise<AppKey | undefined>
+  /** Makes every process ask the database again for a key. */
+  forget(keyId: string): void
+}
+
+export function createKeyFinder(db: Database, bus: Bus): KeyFinder {
+  const known = new LRUCache<string, Promise<KnownKey | undefined>>({ max: CACHE_SIZE, ttl: CACHE_MS })
+  bus.subscribe('key.revoked', (keyId) => known.delete(String(keyId)))
+
+  async function load(keyId: string): Promise<KnownKey | undefined> {
+    const row = await db
+      .selectFrom('api_keys')
+      .select(['app_id', 'secret_hash', 'scopes'])
+      .where('id', '=', keyId)
+      .where('revoked_at', 'is', null)
+      .executeTakeFirst()
+    return row && { appId: row.app_id, keyId, scopes: new Set(row.scopes), secretHash: row.secret_hash }
+  }
+
+  return {
+    async find(apiKey) {
+      const [, keyId, secret] = KEY_FORM.exec(apiKey) ?? []
+      if (keyId === undefined || secret === undefined) return undefined
+      let loading = known.get(keyId)
+      if (!loading) {
+        loading = load(keyId)
+        known.set(keyId, loading)
+        loading.catch(() => known.delete(keyId))
+      }
+      const key = await loading
+      return key && sameDigest(sha256(secret), key.secretHash) ? key : undefined
+    },
+    forget(keyId) {
+      known.delete(keyId)
+      bus.publish('key.revoked', keyId)
+    },
+  }
+}

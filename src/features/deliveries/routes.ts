@@ -1,0 +1,97 @@
+import { Type } from '@sinclair/typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { appIdOf } from '../../platform/http/auth.ts'
+import { ID_CURSOR, pageOf, pageQuery, pageSize, readCursor } from '../../platform/http/pagination.ts'
+import { ref, responses, Uuid } from '../../platform/http/schemas.ts'
+import type { EventReader } from '../events/index.ts'
+import type { DeliveryReader } from './reads.ts'
+import { Attempt, Delivery, DeliveryQuery } from './schemas.ts'
+
+const tags = ['Deliveries']
+const config = { access: 'deliveries:read' as const }
+const Id = Type.Object({ id: Uuid() })
+
+/** What became of each event that was owed (SPEC section 3). */
+export const deliveryRoutes =
+  (deliveries: DeliveryReader, events: EventReader): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.addSchema(Delivery)
+    app.addSchema(Attempt)
+
+    app.get(
+      '/deliveries',
+      {
+        config,
+        schema: {
+          tags,
+          operationId: 'listDeliveries',
+          summary: 'List deliveries, newest first',
+          querystring: DeliveryQuery,
+          response: responses({ 200: pageOf(ref(Delivery)) }, ['validation-failed', 'invalid-cursor']),
+        },
+      },
+      async (request) => {
+        const after = readCursor(request.query.after, ID_CURSOR)
+        const page = await deliveries.list(appIdOf(request), request.query, pageSize(request.query), after)
+        return { data: page.rows, pageInfo: page.pageInfo }
+      },
+    )
+
+    app.get(
+      '/events/:id/deliveries',
+      {
+        config,
+        schema: {
+          tags,
+          operationId: 'listEventDeliveries',
+          summary: 'List the deliveries of an event, newest first',
+          params: Id,
+          querystring: Type.Object(pageQuery, { additionalProperties: false }),
+          response: responses({ 200: pageOf(ref(Delivery)) }, [
+            'validation-failed',
+            'not-found',
+            'invalid-cursor',
+          ]),
+        },
+      },
+      async (request) => {
+        const after = readCursor(request.query.after, ID_CURSOR)
+        const { id } = await events.get(appIdOf(request), request.params.id)
+        const page = await deliveries.list(appIdOf(request), { eventId: id }, pageSize(request.query), after)
+        return { data: page.rows, pageInfo: page.pageInfo }
+      },
+    )
+
+    app.get(
+      '/deliveries/:id',
+      {
+        config,
+        schema: {
+          tags,
+          operationId: 'getDelivery',
+          summary: 'Read a delivery',
+          params: Id,
+          response: responses({ 200: ref(Delivery) }, ['validation-failed', 'not-found']),
+        },
+      },
+      async (request) => deliveries.get(appIdOf(request), request.params.id),
+    )
+
+    app.get(
+      '/deliveries/:id/attempts',
+      {
+        config,
+        schema: {
+          tags,
+          operationId: 'listAttempts',
+          summary: 'List the attempts of a delivery, oldest first',
+          params: Id,
+          response: responses({ 200: Type.Object({ data: Type.Array(ref(Attempt)) }) }, [
+            'validation-failed',
+            'not-found',
+          ]),
+        },
+      },
+      async (request) => ({ data: await deliveries.attempts(appIdOf(request), request.params.id) }),
+    )
+  }

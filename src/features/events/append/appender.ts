@@ -1,0 +1,302 @@
+import { createMicroBatcher } from '../../../platform/micro-batcher.ts'
+import { Problem } from '../../../platform/http/problems.ts'
+import { isDataError, isUniqueViolation } from '../../../platform/postgres/errors.ts'
+import type { Database, Pool } from '../../../platform/postgres/pool.ts'
+import type { EventTypeService } from '../types/service.ts'
+import type { EventState, StoredEvent } from '../event.ts'
+import { findRepeats, refuseUnknownOrigins } from './lookups.ts'
+import {
+  keyName,
+  keysOf,
+  prepareEvents,
+  unknownTypes,
+  type NewEvent,
+  type PreparedAppend,
+  type PreparedEvent,
+} from './prepare.ts'
+import type { Routing, RoutingCache } from './routing.ts'
+import { runAppend } from './statement.ts'
+
+/** Events of one statement; a payload counts once more for each such number of characters. */
+const BATCH_WEIGHT = 1_000
+const WEIGHT_CHARACTERS = 4_096
+const WAITING_WEIGHT = 20_000
+/** Statements under way at once. An app is in one of them at a time: they would only wait for its lock. */
+const LANES = 2
+/** Times an append is prepared anew because types or subscriptions changed under it. */
+const MAX_ROUNDS = 20
+
+export interface AppendOptions {
+  /** From the `Idempotency-Key` header. */
+  idempotencyKey?: string
+  /** Whether the request was a batch; it decides how pointers in errors look and how its key is kept. */
+  isBatch?: boolean
+}
+
+export interface AppendedEvent {
+  event: StoredEvent
+  /** Where it stands right after the append; undefined for one that was there already. */
+  state: EventState | undefined
+}
+
+export interface Appended {
+  /** In the order in which they were given. */
+  events: AppendedEvent[]
+  /** Whether all of them were there already, from an earlier request. */
+  replayed: boolean
+}
+
+/** A delivery that a committed append owes. */
+export interface OwedDelivery {
+  appId: string
+  id: string
+  subscriptionId: string
+}
+
+export interface Appender {
+  /**
+   * Stores events of one app, all or none of them, together with every delivery they cause. They take
+   * positions next to each other.
+   *
+   * @throws Problem naming what is wrong with the events; nothing was stored
+   */
+  append(appId: string, events: readonly NewEvent[], options?: AppendOptions): Promise<Appended>
+  /** Resolves once nothing is under way. */
+  idle(): Promise<void>
+}
+
+export interface AppenderOptions {
+  pool: Pool
+  db: Database
+  routings: RoutingCache
+  eventTypes: EventTypeService
+  /** Whether unknown custom types are registered, rather than refused. */
+  autoRegister: boolean
+  graceMs: number
+  /** Told after each commit which apps' logs grew and what is owed. Must not throw. */
+  onCommitted(appIds: readonly string[], owed: readonly OwedDelivery[]): void
+}
+
+interface Request {
+  appId: string
+  routing: Routing
+  events: PreparedEvent[]
+}
+
+/** `again`: nothing was stored, since the app or a key changed meanwhile; prepare it anew. */
+type Outcome = Appended | 'again' | Problem
+
+/** The way into the log: prepares events in this process and stores whatever is waiting in one statement. */
+export function createAppender(options: AppenderOptions): Appender {
+  const { pool, db, routings, eventTypes } = options
+
+  const batcher = createMicroBatcher<Request, Outcome>({
+    run: storeAll,
+    weight: ({ events }) =>
+      events.reduce((sum, { payload }) => sum + 1 + Math.floor(payload.length / WEIGHT_CHARACTERS), 0),
+    maxBatch: BATCH_WEIGHT,
+    maxWaiting: WAITING_WEIGHT,
+    lanes: LANES,
+    key: ({ appId }) => appId,
+  })
+
+  const registering = new Map<string, Promise<void>>()
+
+  /** The app's routing, once it has the types of the events. One registration per app at a time. */
+  async function routingFor(appId: string, events: readonly NewEvent[]): Promise<Routing> {
+    for (;;) {
+      const routing = await routings.get(appId)
+      const unknown = unknownTypes(events, routing)
+      if (unknown.length === 0) return routing
+      if (!options.autoRegister) {
+        throw new Problem(
+          'unknown-event-type',
+          `Not registered: ${unknown.join(', ')}. Create it with POST /event-types.`,
+        )
+      }
+      const underWay = registering.get(appId)
+      if (underWay) {
+        await underWay.catch(() => {})
+        continue
+      }
+      const registration = eventTypes.register(appId, unknown).finally(() => {
+        registering.delete(appId)
+        routings.drop(appId, routing)
+      })
+      registering.set(appId, registration)
+      await registration
+    }
+  }
+
+  async function storeAll(requests: readonly Request[]): Promise<Outcome[]> {
+    const outcomes = new Map<Request, Outcome>()
+    const fresh = withoutStale(requests, outcomes)
+    const repeats = await findRepeats(db, fresh)
+    const taken = new Set<string>()
+    const toStore = fresh.filter((request) => {
+      const settled = settleRepeats(request, repeats, taken)
+      if (settled) outcomes.set(request, settled)
+      return !settled
+    })
+    await store(toStore, repeats, outcomes)
+    return requests.map((request) => outcomes.get(request) ?? 'again')
+  }
+
+  async function store(
+    requests: readonly Request[],
+    repeats: ReadonlyMap<string, { event: StoredEvent }>,
+    outcomes: Map<Request, Outcome>,
+  ): Promise<void> {
+    if (requests.length === 0) return
+    const isNew = (appId: string) => (event: PreparedEvent) =>
+      !event.keys.some((key) => repeats.has(keyName(appId, key)))
+    const byApp = Map.groupBy(requests, ({ appId }) => appId)
+    const appends = [...byApp].map(([appId, own]): PreparedAppend => ({
+      appId,
+      routing: (own[0] as Request).routing,
+      events: own.flatMap(({ events }) => events.filter(isNew(appId))),
+    }))
+    let results: Awaited<ReturnType<typeof runAppend>>
+    try {
+      results = await runAppend(pool, appends, options.graceMs)
+    } catch (error) {
+      // A key was taken by another process meanwhile: all of them look again.
+      if (isUniqueViolation(error)) return
+      if (!isDataError(error) || requests.length === 1) throw error
+      // One of them holds what Postgres does not take, which no check foresaw: find it, keep the others.
+      for (const request of requests) {
+        await store([request], repeats, outcomes).catch((own: Error) => {
+          outcomes.set(
+            request,
+            new Problem('validation-failed', `The event cannot be stored: ${own.message}.`),
+          )
+        })
+      }
+      return
+    }
+    const owed: OwedDelivery[] = []
+    const grown: string[] = []
+    for (const [index, { appId, routing, events }] of appends.entries()) {
+      const result = results[index]
+      if (!result) {
+        routings.drop(appId, routing)
+        continue
+      }
+      grown.push(appId)
+      const stored = new Map(
+        events.map((event, place) => [event, toAppended(appId, event, result.base + place + 1, result.at)]),
+      )
+      for (const { deliveries } of events)
+        for (const delivery of deliveries) owed.push({ appId, ...delivery })
+      for (const request of byApp.get(appId) ?? []) {
+        outcomes.set(request, {
+          events: request.events.map((event) => stored.get(event) ?? repeatOf(appId, event, repeats)),
+          replayed: false,
+        })
+      }
+    }
+    if (grown.length > 0) options.onCommitted(grown, owed)
+  }
+
+  return {
+    async append(appId, events, { idempotencyKey, isBatch = false } = {}) {
+      const keys = keysOf(events, idempotencyKey, isBatch)
+      await refuseUnknownOrigins(db, appId, events, isBatch)
+      for (let round = 0; round < MAX_ROUNDS; round++) {
+        const routing = await routingFor(appId, events)
+        const prepared = prepareEvents(events, keys, routing, isBatch)
+        const outcome = await batcher.add({ appId, routing, events: prepared })
+        if (outcome instanceof Problem) throw outcome
+        if (outcome !== 'again') return outcome
+      }
+      throw new Problem(
+        'overloaded',
+        'Types or subscriptions of the app changed all the while. Nothing was stored.',
+      )
+    },
+    idle: () => batcher.idle(),
+  }
+
+  /** Requests of an app that were prepared with another routing than its newest here wait for the next round. */
+  function withoutStale(requests: readonly Request[], outcomes: Map<Request, Outcome>): Request[] {
+    const newest = new Map<string, Routing>()
+    for (const { appId, routing } of requests) {
+      const other = newest.get(appId)
+      if (!other || isNewer(routing, other)) newest.set(appId, routing)
+    }
+    return requests.filter((request) => {
+      const current = sameVersions(newest.get(request.appId) as Routing, request.routing)
+      if (!current) outcomes.set(request, 'again')
+      return current
+    })
+  }
+}
+
+const sameVersions = (a: Routing, b: Routing): boolean =>
+  a.typesVersion === b.typesVersion && a.subscriptionsVersion === b.subscriptionsVersion
+
+const isNewer = (a: Routing, b: Routing): boolean =>
+  a.typesVersion > b.typesVersion || a.subscriptionsVersion > b.subscriptionsVersion
+
+/**
+ * What becomes of a request whose keys are known: a conflict, a replay, or another round when an earlier
+ * request of the same batch is about to take one of them. Undefined: it is to be stored.
+ */
+function settleRepeats(
+  { appId, events }: Request,
+  repeats: ReadonlyMap<string, { event: StoredEvent; contentHash: Buffer }>,
+  taken: Set<string>,
+): Outcome | undefined {
+  const keys = events.flatMap((event) => event.keys)
+  if (keys.length === 0) return undefined
+  for (const key of keys) {
+    const repeat = repeats.get(keyName(appId, key))
+    if (!repeat || repeat.contentHash.equals(key.contentHash)) continue
+    const what = key.kind === 'external' ? `externalId "${key.value}"` : 'Idempotency-Key'
+    return new Problem(
+      'idempotency-conflict',
+      `The ${what} was used before, for an event with other content.`,
+    )
+  }
+  if (events.every((event) => event.keys.some((key) => repeats.has(keyName(appId, key))))) {
+    return { events: events.map((event) => repeatOf(appId, event, repeats)), replayed: true }
+  }
+  const names = keys.map((key) => keyName(appId, key))
+  if (names.some((name) => taken.has(name))) return 'again'
+  for (const name of names) taken.add(name)
+  return undefined
+}
+
+function repeatOf(
+  appId: string,
+  event: PreparedEvent,
+  repeats: ReadonlyMap<string, { event: StoredEvent }>,
+): AppendedEvent {
+  for (const key of event.keys) {
+    const repeat = repeats.get(keyName(appId, key))
+    if (repeat) return { event: repeat.event, state: undefined }
+  }
+  throw new Error('The event was neither stored nor found.')
+}
+
+function toAppended(appId: string, event: PreparedEvent, position: number, createdAt: Date): AppendedEvent {
+  const owed = event.deliveries.length > 0
+  return {
+    event: {
+      appId,
+      id: event.id,
+      position,
+      eventTypeId: event.eventTypeId,
+      type: event.type,
+      schemaVersion: event.schemaVersion,
+      schemaValid: event.schemaValid,
+      payload: event.payload,
+      edges: event.edgesJson,
+      originEventId: event.originEventId,
+      externalId: event.externalId,
+      orgid: event.orgid,
+      createdAt,
+    },
+    state: { status: owed ? 'pending' : 'completed', processedAt: owed ? null : createdAt },
+  }
+}

@@ -1,0 +1,196 @@
+import { createHash } from 'node:crypto'
+import type { Violation } from '../../../platform/json-schema.ts'
+import { Problem } from '../../../platform/http/problems.ts'
+import { newId } from '../../../platform/ids.ts'
+import { isReserved, isSystemType } from '../types/global-types.ts'
+import type { Routing } from './routing.ts'
+
+export interface Edge {
+  type: string
+  targetType: string
+  targetId: string
+}
+
+/** An event as a caller gives it, of the right form. */
+export interface NewEvent {
+  type: string
+  /** The payload as JSON text, kept to the letter. */
+  payload: string
+  edges?: readonly Edge[]
+  originEventId?: string
+  externalId?: string
+  orgid?: string
+}
+
+/** Under what an append may be repeated without storing the event twice. */
+export interface EventKey {
+  kind: 'external' | 'idempotency' | 'batch'
+  value: string
+  /** Tells a repeat from another request that uses the same key. */
+  contentHash: Buffer
+}
+
+/** Names a key among those of all apps. */
+export const keyName = (appId: string, key: { kind: string; value: string }): string =>
+  `${appId} ${key.kind} ${key.value}`
+
+/** An event that is ready to be stored, once the routing it was prepared with proves current. */
+export interface PreparedEvent {
+  id: string
+  eventTypeId: string
+  type: string
+  schemaVersion: number | null
+  schemaValid: boolean | null
+  payload: string
+  edges: readonly Edge[]
+  edgesJson: string
+  originEventId: string | null
+  externalId: string | null
+  orgid: string | null
+  keys: readonly EventKey[]
+  deliveries: readonly { id: string; subscriptionId: string }[]
+}
+
+export interface PreparedAppend {
+  appId: string
+  routing: Routing
+  events: PreparedEvent[]
+}
+
+/**
+ * Names of the types among some events that the app does not have yet.
+ *
+ * @throws Problem `reserved-event-type` for one that it could not have
+ */
+export function unknownTypes(events: readonly NewEvent[], routing: Routing): string[] {
+  const names = new Set<string>()
+  for (const { type } of events) {
+    if (isSystemType(type))
+      throw new Problem('reserved-event-type', `"${type}": only Heliograph itself appends system events.`)
+    if (routing.typeOf(type) !== undefined) continue
+    if (isReserved(type)) {
+      throw new Problem(
+        'reserved-event-type',
+        `"${type}" is not a built-in type, and custom types may not begin with message., user. or link_code.`,
+      )
+    }
+    names.add(type)
+  }
+  return [...names]
+}
+
+/**
+ * Checks events against the schemas of their types and works out who is owed them.
+ *
+ * @param keys of each event, in their order
+ * @throws Problem `schema-violation` listing every violation, with pointers into the request body
+ */
+export function prepareEvents(
+  events: readonly NewEvent[],
+  keys: readonly (readonly EventKey[])[],
+  routing: Routing,
+  isBatch: boolean,
+): PreparedEvent[] {
+  const refused: Violation[] = []
+  const prepared = events.map((event, index): PreparedEvent => {
+    const type = routing.typeOf(event.type)
+    if (!type) throw new Error(`The type ${event.type} was not registered.`)
+    const violations = type.schema?.validate(JSON.parse(event.payload)) ?? []
+    if (type.enforce) {
+      const payload = isBatch ? `/events/${index}/payload` : '/payload'
+      refused.push(...violations.map(({ pointer, detail }) => ({ pointer: payload + pointer, detail })))
+    }
+    const id = newId()
+    const edges = event.edges ?? []
+    return {
+      id,
+      eventTypeId: type.id,
+      type: event.type,
+      schemaVersion: type.schema?.version ?? null,
+      schemaValid: type.schema ? violations.length === 0 : null,
+      payload: event.payload,
+      edges,
+      edgesJson: edges.length === 0 ? '[]' : JSON.stringify(edges),
+      originEventId: event.originEventId ?? null,
+      externalId: event.externalId ?? null,
+      orgid: event.orgid ?? null,
+      keys: keys[index] ?? [],
+      deliveries: routing
+        .subscribersOf(event.type)
+        .map((subscriptionId) => ({ id: newId(), subscriptionId })),
+    }
+  })
+  if (refused.length > 0) {
+    throw new Problem(
+      'schema-violation',
+      'The payload does not match the schema of its event type. Nothing was stored.',
+      refused,
+    )
+  }
+  return prepared
+}
+
+/**
+ * The keys of the events of one request.
+ *
+ * An event's own content decides whether its `externalId` is repeated; the whole request decides for an
+ * idempotency key.
+ *
+ * @throws Problem `validation-failed` when an `externalId` stands twice in one batch
+ */
+export function keysOf(
+  events: readonly NewEvent[],
+  idempotencyKey: string | undefined,
+  isBatch: boolean,
+): EventKey[][] {
+  const seen = new Set<string>()
+  const repeated: Violation[] = []
+  const hashes = events.map((event) =>
+    event.externalId === undefined && idempotencyKey === undefined ? undefined : contentHash(event),
+  )
+  const keys = events.map((event, index) => {
+    const own: EventKey[] = []
+    if (event.externalId !== undefined) {
+      if (seen.has(event.externalId)) {
+        repeated.push({ pointer: `/events/${index}/externalId`, detail: 'stands twice in this batch' })
+      }
+      seen.add(event.externalId)
+      own.push({ kind: 'external', value: event.externalId, contentHash: hashes[index] as Buffer })
+    }
+    return own
+  })
+  if (repeated.length > 0) throw new Problem('validation-failed', 'An externalId stands twice.', repeated)
+  if (idempotencyKey !== undefined) {
+    const whole = createHash('sha256')
+      .update(Buffer.concat(hashes as Buffer[]))
+      .digest()
+    for (const [index, own] of keys.entries()) {
+      own.push(
+        isBatch
+          ? { kind: 'batch', value: `${idempotencyKey}/${index}`, contentHash: whole }
+          : { kind: 'idempotency', value: idempotencyKey, contentHash: whole },
+      )
+    }
+  }
+  return keys
+}
+
+/** Equal for events that mean the same, whatever the order of their keys or their white space. */
+function contentHash(event: NewEvent): Buffer {
+  const { payload, ...rest } = event
+  return createHash('sha256')
+    .update(canonical({ ...rest, payload: JSON.parse(payload) }))
+    .digest()
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  if (typeof value === 'object' && value !== null) {
+    const members = Object.entries(value)
+      .filter(([, member]) => member !== undefined)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`)
+    return `{${members.join(',')}}`
+  }
+  return JSON.stringify(value)
+}

@@ -1,0 +1,126 @@
+import { sql } from 'kysely'
+import { LRUCache } from 'lru-cache'
+import { compileSchema, type Validate } from '../../../platform/json-schema.ts'
+import type { Database } from '../../../platform/postgres/pool.ts'
+import { compilePatterns, type Matches } from '../../subscriptions/index.ts'
+import { GLOBAL_TYPES } from '../types/global-types.ts'
+
+/** Apps whose routing a process keeps. */
+const CACHE_SIZE = 10_000
+
+export interface RoutedType {
+  id: string
+  enforce: boolean
+  /** The current schema, compiled; undefined for a type without one. */
+  schema: { version: number; validate: Validate } | undefined
+}
+
+/**
+ * What an append needs to know of an app, as of two versions. The append's statement stores nothing when
+ * the app has moved on from them, so a routing that is out of date does no harm.
+ */
+export interface Routing {
+  typesVersion: number
+  subscriptionsVersion: number
+  typeOf(name: string): RoutedType | undefined
+  /** Ids of the subscriptions that get events of a type. */
+  subscribersOf(name: string): readonly string[]
+}
+
+export interface RoutingCache {
+  /** @throws Error for an app that does not exist */
+  get(appId: string): Promise<Routing>
+  /** Drops a routing that proved out of date, unless it was replaced by now. */
+  drop(appId: string, stale: Routing): void
+}
+
+interface LoadedType {
+  id: string
+  name: string
+  enforce: boolean
+  version: number
+  schema: object | null
+}
+
+export function createRoutingCache(db: Database): RoutingCache {
+  const cache = new LRUCache<string, { loading: Promise<Routing>; routing?: Routing }>({ max: CACHE_SIZE })
+  const compiled = new LRUCache<string, Validate>({ max: CACHE_SIZE })
+
+  /** All of it in one statement, so in one snapshot. */
+  async function load(appId: string): Promise<Routing> {
+    const { rows } = await sql<{
+      types_version: number
+      subscriptions_version: number
+      types: string
+      subscriptions: string
+    }>`
+      select l.types_version, l.subscriptions_version,
+        (select coalesce(json_agg(json_build_object('id', t.id, 'name', t.name, 'enforce', t.enforce_validation,
+                                                    'version', t.schema_version, 'schema', s.json_schema)), '[]')
+           from event_types t
+           left join event_type_schemas s
+             on s.app_id = t.app_id and s.event_type_id = t.id and s.version = t.schema_version
+          where t.app_id = l.app_id and t.deleted_at is null) as types,
+        (select coalesce(json_agg(json_build_object('id', s.id, 'patterns', s.event_patterns) order by s.id), '[]')
+           from subscriptions s
+          where s.app_id = l.app_id and s.deleted_at is null) as subscriptions
+        from app_logs l
+       where l.app_id = ${appId}`.execute(db)
+    const row = rows[0]
+    if (!row) throw new Error(`App ${appId} has no log.`)
+    const types = new Map(
+      (JSON.parse(row.types) as LoadedType[]).map((type) => [type.name, toRouted(appId, type)]),
+    )
+    const subscriptions = (JSON.parse(row.subscriptions) as { id: string; patterns: string[] }[]).map(
+      ({ id, patterns }) => ({ id, matches: compilePatterns(patterns) }),
+    )
+    return {
+      typesVersion: row.types_version,
+      subscriptionsVersion: row.subscriptions_version,
+      typeOf: (name) => types.get(name) ?? globalType(name),
+      subscribersOf: memoized(subscriptions),
+    }
+  }
+
+  function toRouted(appId: string, { id, enforce, version, schema }: LoadedType): RoutedType {
+    if (schema === null) return { id, enforce, schema: undefined }
+    const key = `${appId}/${id}/${version}`
+    const validate = compiled.get(key) ?? compileSchema(schema)
+    compiled.set(key, validate)
+    return { id, enforce, schema: { version, validate } }
+  }
+
+  return {
+    get(appId) {
+      const cached = cache.get(appId)
+      if (cached) return cached.loading
+      const entry: { loading: Promise<Routing>; routing?: Routing } = { loading: load(appId) }
+      cache.set(appId, entry)
+      entry.loading.then(
+        (routing) => (entry.routing = routing),
+        () => cache.delete(appId),
+      )
+      return entry.loading
+    },
+    drop(appId, stale) {
+      if (cache.get(appId)?.routing === stale) cache.delete(appId)
+    },
+  }
+}
+
+function globalType(name: string): RoutedType | undefined {
+  const type = GLOBAL_TYPES.get(name)
+  return type && { id: type.id, enforce: false, schema: undefined }
+}
+
+function memoized(subscriptions: readonly { id: string; matches: Matches }[]): Routing['subscribersOf'] {
+  const byType = new Map<string, readonly string[]>()
+  return (name) => {
+    let ids = byType.get(name)
+    if (!ids) {
+      ids = subscriptions.filter(({ matches }) => matches(name)).map(({ id }) => id)
+      byType.set(name, ids)
+    }
+    return ids
+  }
+}

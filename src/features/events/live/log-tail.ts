@@ -1,0 +1,89 @@
+import type { Bus } from '../../../platform/bus/port.ts'
+import type { Log } from '../../../platform/log.ts'
+import type { EventReader } from '../reads.ts'
+import { createAppTail, type AppTail, type Observer, type Sink } from './app-tail.ts'
+
+/** How often logs with observers are looked at, should a wake-up have been lost. */
+const POLL_MS = 1_000
+/** Wake-ups to other processes are gathered for this long. */
+const PUBLISH_EVERY_MS = 5
+/** How long a log without observers is still followed, for those that reconnect. */
+const KEEP_MS = 30_000
+
+/**
+ * Follows the logs of apps that have observers in this process: each is read once however many observers it
+ * has, and each observer gets every event after the position it begins at, in order, once.
+ */
+export interface LogTail {
+  /**
+   * @param after the position to go on from, or undefined to begin with the next event
+   * @returns the observer, and the position it begins after
+   */
+  observe(appId: string, after: number | undefined, sink: Sink): Promise<Observer>
+  /** Says that logs grew: to this process now, to the others within milliseconds. */
+  grew(appIds: readonly string[]): void
+  close(): void
+}
+
+export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail {
+  const tails = new Map<string, { tail: AppTail; idleSince: number | undefined }>()
+  const processId = crypto.randomUUID()
+  let dirty = new Set<string>()
+  let publishing: NodeJS.Timeout | undefined
+
+  const unsubscribe = bus.subscribe('log.grew', (message) => {
+    const { from, apps } = message as { from: string; apps: string[] }
+    if (from === processId) return
+    for (const appId of apps) tails.get(appId)?.tail.wake()
+  })
+
+  const poll = setInterval(() => {
+    for (const [appId, entry] of tails) {
+      if (entry.tail.observers > 0) {
+        entry.idleSince = undefined
+        entry.tail.wake()
+      } else {
+        entry.idleSince ??= Date.now()
+        if (Date.now() - entry.idleSince > KEEP_MS) tails.delete(appId)
+      }
+    }
+  }, POLL_MS)
+
+  function publish(): void {
+    publishing = undefined
+    if (dirty.size === 0) return
+    bus.publish('log.grew', { from: processId, apps: [...dirty] })
+    dirty = new Set()
+    publishing = setTimeout(publish, PUBLISH_EVERY_MS)
+  }
+
+  return {
+    async observe(appId, after, sink) {
+      let entry = tails.get(appId)
+      if (!entry) {
+        const head = await reader.head(appId)
+        entry = tails.get(appId)
+        if (!entry) {
+          entry = { tail: createAppTail({ appId, head, reader, log }), idleSince: undefined }
+          tails.set(appId, entry)
+        }
+      }
+      entry.idleSince = undefined
+      await entry.tail.advance()
+      return entry.tail.observe(after, sink)
+    },
+    grew(appIds) {
+      for (const appId of appIds) {
+        tails.get(appId)?.tail.wake()
+        dirty.add(appId)
+      }
+      if (!publishing) publish()
+    },
+    close() {
+      clearInterval(poll)
+      clearTimeout(publishing)
+      unsubscribe()
+      tails.clear()
+    },
+  }
+}

@@ -1,0 +1,180 @@
+import { Type } from '@sinclair/typebox'
+import { PATTERN_FORM } from '../subscriptions/index.ts'
+import { Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { pageQuery } from '../../platform/http/pagination.ts'
+
+export const MAX_BATCH_EVENTS = 1000
+export const MAX_TYPE_LENGTH = 200
+
+export const TypeName = Type.String({
+  minLength: 1,
+  maxLength: MAX_TYPE_LENGTH,
+  pattern: '^[a-z0-9_.]+$',
+  description: 'Lower-case letters, digits, `_` and `.`.',
+  examples: ['order.placed'],
+})
+
+const Payload = Type.Record(Type.String(), Type.Unknown(), {
+  description: 'Any JSON object. It is stored and passed on exactly as it was sent.',
+  examples: [{ order_id: 'A-1001', total: 42.5 }],
+})
+
+export const Edge = Type.Object(
+  {
+    type: Text(100, { examples: ['sent_by'] }),
+    targetType: Text(100, { examples: ['platform_user'] }),
+    targetId: Text(200, { examples: ['019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'] }),
+  },
+  { additionalProperties: false, description: 'A typed link from an event to an entity.' },
+)
+
+export const NewEvent = Type.Object(
+  {
+    type: TypeName,
+    payload: Payload,
+    edges: Type.Optional(Type.Array(Edge, { maxItems: 50 })),
+    originEventId: Type.Optional(Uuid({ description: 'The event that this one is a child of.' })),
+    externalId: Type.Optional(
+      Text(200, {
+        description: 'Your own id. Appending it again returns the first event.',
+        examples: ['A-1001'],
+      }),
+    ),
+    orgid: Type.Optional(
+      Text(200, { description: 'The organisation inside the app that the event concerns.' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const NewEventBatch = Type.Object(
+  { events: Type.Array(NewEvent, { minItems: 1, maxItems: MAX_BATCH_EVENTS }) },
+  { additionalProperties: false, description: 'Stored as a whole or not at all.' },
+)
+
+export const IdempotencyHeaders = Type.Object({
+  'idempotency-key': Type.Optional(
+    Text(200, {
+      description:
+        'Repeating a request with its key returns the first answer and stores nothing. It never expires.',
+      examples: ['5c1f2f6e-order-A-1001'],
+    }),
+  ),
+})
+
+export const Event = Type.Object(
+  {
+    id: Uuid(),
+    position: Type.Integer({
+      minimum: 1,
+      description: 'Its place in the app’s log: 1, 2, 3 … without gaps.',
+      examples: [41],
+    }),
+    appId: Uuid(),
+    eventTypeId: Uuid(),
+    type: TypeName,
+    status: Type.Union(
+      [
+        Type.Literal('pending'),
+        Type.Literal('processing'),
+        Type.Literal('completed'),
+        Type.Literal('failed'),
+      ],
+      {
+        description: 'Where the event’s deliveries stand; one that nobody is owed is completed at once.',
+      },
+    ),
+    processedAt: Nullable(Timestamp()),
+    payload: Payload,
+    edges: Type.Array(Edge),
+    originEventId: Nullable(Uuid()),
+    externalId: Nullable(Type.String()),
+    orgid: Nullable(Type.String()),
+    schemaVersion: Nullable(Type.Integer(), {
+      description: 'The version of the type’s schema it was checked against.',
+    }),
+    schemaValid: Nullable(Type.Boolean(), {
+      description: 'Whether it matched; null when the type had no schema.',
+    }),
+    createdAt: Timestamp(),
+  },
+  { $id: 'Event', description: 'An immutable fact in the app’s log.' },
+)
+
+const PatternList = Type.String({
+  maxLength: 2000,
+  pattern: `${PATTERN_FORM.slice(0, -1)}(?:,${PATTERN_FORM.slice(1, -1)})*$`,
+  description: 'Only types that match one of these patterns, separated by commas.',
+  examples: ['order.*,message.inbound'],
+})
+
+export const EventQuery = Type.Object(
+  {
+    ...pageQuery,
+    order: Type.Optional(
+      Type.Union([Type.Literal('asc'), Type.Literal('desc')], {
+        description: 'Oldest or newest first; `desc` unless told.',
+      }),
+    ),
+    type: Type.Optional(
+      Type.Array(TypeName, { maxItems: 50, description: 'Only this type; may be repeated.' }),
+    ),
+    types: Type.Optional(PatternList),
+    typePrefix: Type.Optional(Type.String({ maxLength: MAX_TYPE_LENGTH })),
+    typeContains: Type.Optional(Type.String({ maxLength: MAX_TYPE_LENGTH })),
+  },
+  { additionalProperties: false },
+)
+
+export const StreamQuery = Type.Object(
+  {
+    after: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description:
+          'Begin after this position; 0 is the beginning of the log. Left out: from now on. `Last-Event-ID` goes first.',
+      }),
+    ),
+    types: Type.Optional(PatternList),
+  },
+  { additionalProperties: false },
+)
+
+const JsonSchemaDocument = Type.Record(Type.String(), Type.Unknown(), {
+  description: 'JSON Schema, draft 2020-12. Patterns are RE2 (no look-around, no back-references).',
+  examples: [{ type: 'object', required: ['order_id'], properties: { order_id: { type: 'string' } } }],
+})
+
+export const EventType = Type.Object(
+  {
+    id: Uuid(),
+    name: TypeName,
+    description: Nullable(Type.String()),
+    jsonSchema: Nullable(JsonSchemaDocument),
+    schemaVersion: Type.Integer({ description: 'Goes up with every change of the schema; 0 without one.' }),
+    enforceValidation: Type.Boolean({
+      description: 'Whether a payload that does not match is refused, rather than flagged.',
+    }),
+    isGlobal: Type.Boolean({ description: 'Built in; every app has it and none can change it.' }),
+    domain: Nullable(Type.String()),
+    createdAt: Nullable(Timestamp(), { description: 'null for built-in types.' }),
+    updatedAt: Nullable(Timestamp()),
+  },
+  { $id: 'EventType', description: 'A named kind of event with an optional JSON Schema.' },
+)
+
+export const NewEventType = Type.Object(
+  {
+    name: TypeName,
+    description: Type.Optional(Nullable(Text(2000))),
+    jsonSchema: Type.Optional(Nullable(JsonSchemaDocument)),
+    enforceValidation: Type.Optional(Type.Boolean()),
+    domain: Type.Optional(Nullable(Text(200))),
+  },
+  { additionalProperties: false },
+)
+
+export const EventTypeChange = Type.Partial(Type.Omit(NewEventType, ['name']), {
+  additionalProperties: false,
+  minProperties: 1,
+})

@@ -1,0 +1,59 @@
+import { idForName } from '../../../platform/ids.ts'
+
+/** A type that every app has. */
+export interface GlobalType {
+  id: string
+  name: string
+  description: string
+  domain: string
+}
+
+const type = (name: string, domain: string, description: string): GlobalType => ({
+  id: idForName(name),
+  name,
+  description,
+  domain,
+})
+
+/** The types of SPEC sections 2, 5 and 6. Their ids follow from their names, so they are the same everywhere. */
+const ALL: readonly GlobalType[] = [
+  type('message.inbound', 'message', 'A platform user sent a message.'),
+  type('message.outbound', 'message', 'A message is to be sent to a platform user.'),
+  type('message.delivered', 'message', 'The platform says that a message arrived.'),
+  type('message.read', 'message', 'The platform says that a message was read.'),
+  type('message.failed', 'message', 'A message could not be sent.'),
+  type('link_code.generated', 'link_code', 'A code that links two platform users was made.'),
+  type('link_code.activation', 'link_code', 'A link code was used.'),
+  type('user.merged', 'user', 'Two users turned out to be one.'),
+  type('contact.created', 'crm', 'A contact was created.'),
+  type('email.opened', 'crm', 'A recipient opened an email.'),
+  type('email.clicked', 'crm', 'A recipient followed a link in an email.'),
+  type('appointment.booked', 'crm', 'An appointment was booked.'),
+  type('tag.added', 'crm', 'A tag was put on a contact.'),
+  type('order.placed', 'storefront', 'An order was placed.'),
+  type('payment.succeeded', 'storefront', 'A payment went through.'),
+  type('payment.failed', 'storefront', 'A payment did not go through.'),
+  type('chat.queue_notification', 'chat', 'Somebody waits in a chat queue.'),
+  type('event.reminder', 'calendar', 'A calendar event is near.'),
+  type('transfer.initiated', 'banking', 'A transfer was started.'),
+  type('transfer.settled', 'banking', 'A transfer was settled.'),
+  type('inquiry.submitted', 'outreach', 'Somebody sent the contact form.'),
+  ...['collection', 'user', 'org', 'site'].flatMap((record) => [
+    type(`system.${record}.create`, 'system', `A record of ${record}s was created.`),
+    type(`system.${record}.update`, 'system', `A record of ${record}s was changed.`),
+    type(`system.${record}.delete`, 'system', `A record of ${record}s was deleted.`),
+  ]),
+  type('system.collection.publish', 'system', 'A record of collections was published.'),
+  type('system.collection.approve', 'system', 'A record of collections was approved.'),
+]
+
+export const GLOBAL_TYPES: ReadonlyMap<string, GlobalType> = new Map(ALL.map((entry) => [entry.name, entry]))
+
+/** What custom types may not begin with. */
+const RESERVED_PREFIXES = ['message.', 'user.', 'system.', 'link_code.']
+
+export const isReserved = (name: string): boolean =>
+  RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix))
+
+/** Types that only Heliograph itself appends: they report what it did. */
+export const isSystemType = (name: string): boolean => name.startsWith('system.')

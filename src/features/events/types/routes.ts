@@ -1,0 +1,123 @@
+import { Type } from '@sinclair/typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { appIdOf } from '../../../platform/http/auth.ts'
+import { ID_CURSOR, pageOf, pageQuery, pageSize, readCursor } from '../../../platform/http/pagination.ts'
+import { ref, responses, Uuid } from '../../../platform/http/schemas.ts'
+import { EventType, EventTypeChange, NewEventType } from '../schemas.ts'
+import type { EventTypeService } from './service.ts'
+
+const tags = ['Event types']
+const read = { access: 'event-types:read' as const }
+const write = { access: 'event-types:write' as const }
+const Id = Type.Object({ id: Uuid() })
+
+/** Named kinds of events and their JSON Schemas (SPEC section 2). */
+export const eventTypeRoutes =
+  (eventTypes: EventTypeService): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.addSchema(EventType)
+
+    app.post(
+      '/event-types',
+      {
+        config: write,
+        schema: {
+          tags,
+          operationId: 'createEventType',
+          summary: 'Create a custom event type',
+          description:
+            'With `enforceValidation` a payload that does not match the schema is refused; without, it is stored and flagged.',
+          body: NewEventType,
+          response: responses({ 201: ref(EventType) }, [
+            'invalid-json',
+            'validation-failed',
+            'conflict',
+            'reserved-event-type',
+            'invalid-schema',
+            'too-many-event-types',
+          ]),
+        },
+      },
+      async (request, reply) => reply.code(201).send(await eventTypes.create(appIdOf(request), request.body)),
+    )
+
+    app.get(
+      '/event-types',
+      {
+        config: read,
+        schema: {
+          tags,
+          operationId: 'listEventTypes',
+          summary: 'List event types: the built-in ones, then custom ones by name',
+          querystring: Type.Object(pageQuery, { additionalProperties: false }),
+          response: responses({ 200: pageOf(ref(EventType)) }, ['validation-failed', 'invalid-cursor']),
+        },
+      },
+      async (request) => {
+        const after = readCursor(request.query.after, ID_CURSOR)
+        const { rows, pageInfo } = await eventTypes.list(appIdOf(request), pageSize(request.query), after)
+        return { data: rows, pageInfo }
+      },
+    )
+
+    app.get(
+      '/event-types/:id',
+      {
+        config: read,
+        schema: {
+          tags,
+          operationId: 'getEventType',
+          summary: 'Read an event type',
+          params: Id,
+          response: responses({ 200: ref(EventType) }, ['validation-failed', 'not-found']),
+        },
+      },
+      async (request) => eventTypes.get(appIdOf(request), request.params.id),
+    )
+
+    app.patch(
+      '/event-types/:id',
+      {
+        config: write,
+        schema: {
+          tags,
+          operationId: 'changeEventType',
+          summary: 'Change a custom event type',
+          description:
+            'Another schema makes a new version; events keep the version they were checked against.',
+          params: Id,
+          body: EventTypeChange,
+          response: responses({ 200: ref(EventType) }, [
+            'invalid-json',
+            'validation-failed',
+            'not-found',
+            'conflict',
+            'invalid-schema',
+          ]),
+        },
+      },
+      async (request) => eventTypes.change(appIdOf(request), request.params.id, request.body),
+    )
+
+    app.delete(
+      '/event-types/:id',
+      {
+        config: write,
+        schema: {
+          tags,
+          operationId: 'deleteEventType',
+          summary: 'Delete a custom event type; its events stay',
+          params: Id,
+          response: responses({ 204: Type.Null({ description: 'Deleted' }) }, [
+            'validation-failed',
+            'not-found',
+            'conflict',
+          ]),
+        },
+      },
+      async (request, reply) => {
+        await eventTypes.remove(appIdOf(request), request.params.id)
+        return reply.code(204).send(null)
+      },
+    )
+  }

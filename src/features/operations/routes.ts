@@ -1,0 +1,84 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { Type } from '@sinclair/typebox'
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { sql } from 'kysely'
+import type { Database } from '../../platform/postgres/pool.ts'
+import type { DeliveryQueue } from '../deliveries/index.ts'
+
+const CHECK_TIMEOUT_MS = 2_000
+const tags = ['Operations']
+const config = { access: 'public' as const }
+const security: never[] = []
+
+const Check = Type.Union([Type.Literal('ok'), Type.Literal('unreachable')])
+const Readiness = Type.Object({
+  status: Check,
+  database: Check,
+  queue: Type.Union([Type.Literal('ok'), Type.Literal('unreachable')], {
+    description: 'Without the queue events are taken all the same; deliveries follow when it is back.',
+  }),
+})
+
+/** What an orchestrator asks, and the machine-readable contract. */
+export const operationsRoutes =
+  (db: Database, { queue }: DeliveryQueue): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    app.get(
+      '/health/live',
+      {
+        config,
+        schema: {
+          tags,
+          security,
+          operationId: 'isLive',
+          summary: 'Whether the process answers',
+          response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+        },
+      },
+      async () => ({ status: 'ok' as const }),
+    )
+
+    app.get(
+      '/health/ready',
+      {
+        config,
+        schema: {
+          tags,
+          security,
+          operationId: 'isReady',
+          summary: 'Whether the process can take events',
+          response: { 200: Readiness, 503: Readiness },
+        },
+      },
+      async (_request, reply) => {
+        const [database, queued] = await Promise.all([
+          check(sql`select 1`.execute(db)),
+          check(queue.waiting()),
+        ])
+        return reply.code(database === 'ok' ? 200 : 503).send({ status: database, database, queue: queued })
+      },
+    )
+
+    app.get(
+      '/openapi.json',
+      {
+        config,
+        schema: {
+          tags,
+          security,
+          operationId: 'getOpenApi',
+          summary: 'This document',
+          response: { 200: Type.Unknown() },
+        },
+      },
+      async () => app.swagger(),
+    )
+  }
+
+async function check(answer: Promise<unknown>): Promise<'ok' | 'unreachable'> {
+  const ok = answer.then(
+    () => 'ok' as const,
+    () => 'unreachable' as const,
+  )
+  return Promise.race([ok, wait(CHECK_TIMEOUT_MS, 'unreachable' as const, { ref: false })])
+}

@@ -1,0 +1,133 @@
+import { sql, type Selectable } from 'kysely'
+import type { Static } from '@sinclair/typebox'
+import { notFound, Problem } from '../../platform/http/problems.ts'
+import { toPage, type Page } from '../../platform/http/pagination.ts'
+import { newId } from '../../platform/ids.ts'
+import type { Database } from '../../platform/postgres/pool.ts'
+import type { Subscriptions } from '../../platform/postgres/tables.ts'
+import type { SecretBox } from '../../platform/secrets.ts'
+import { newSigningSecret } from '../../platform/signing.ts'
+import type { NewSubscription, Subscription, SubscriptionChange } from './schemas.ts'
+
+type SubscriptionBody = Static<typeof Subscription>
+
+/** A signing secret opens only in the row it was sealed for. */
+export const secretContext = (appId: string, subscriptionId: string): string => `${appId}/${subscriptionId}`
+
+/**
+ * Subscriptions of an app. Every change raises the version in the app's log head, under the lock that orders
+ * appends: so a subscription gets every event after its creation and none from before it.
+ */
+export function createSubscriptionService(db: Database, secrets: SecretBox) {
+  /** Locks the log head and makes every process read the subscriptions anew. */
+  const raiseVersion = (transaction: Database, appId: string) =>
+    transaction
+      .updateTable('app_logs')
+      .set({ subscriptions_version: sql`subscriptions_version + 1` })
+      .where('app_id', '=', appId)
+      .execute()
+
+  const select = (appId: string) =>
+    db.selectFrom('subscriptions').selectAll().where('app_id', '=', appId).where('deleted_at', 'is', null)
+
+  return {
+    /** @returns the subscription with its signing secret, which is shown this once */
+    async create(appId: string, input: Static<typeof NewSubscription>) {
+      checkUrl(input.destination.url)
+      const secret = input.secret ?? newSigningSecret()
+      const id = newId()
+      const row = await db.transaction().execute(async (transaction) => {
+        await raiseVersion(transaction, appId)
+        return transaction
+          .insertInto('subscriptions')
+          .values({
+            app_id: appId,
+            id,
+            name: input.name,
+            event_patterns: input.eventPatterns,
+            destination: JSON.stringify(input.destination),
+            sealed_secret: secrets.seal(secret, secretContext(appId, id)),
+          })
+          .returningAll()
+          .executeTakeFirstOrThrow()
+      })
+      return { ...toSubscription(row), secret }
+    },
+
+    async list(appId: string, size: number, after: string | undefined): Promise<Page<SubscriptionBody>> {
+      const rows = await select(appId)
+        .$if(after !== undefined, (query) => query.where('id', '>', after as string))
+        .orderBy('id')
+        .limit(size + 1)
+        .execute()
+      return toPage(rows.map(toSubscription), size, (subscription) => subscription.id)
+    },
+
+    async get(appId: string, id: string): Promise<SubscriptionBody> {
+      const row = await select(appId).where('id', '=', id).executeTakeFirst()
+      if (!row) throw notFound('subscription')
+      return toSubscription(row)
+    },
+
+    /** Deliveries that are pending already go to the new destination. */
+    async change(
+      appId: string,
+      id: string,
+      change: Static<typeof SubscriptionChange>,
+    ): Promise<SubscriptionBody> {
+      if (change.destination) checkUrl(change.destination.url)
+      const row = await db.transaction().execute(async (transaction) => {
+        await raiseVersion(transaction, appId)
+        return transaction
+          .updateTable('subscriptions')
+          .set({
+            updated_at: sql`now()`,
+            ...(change.name !== undefined && { name: change.name }),
+            ...(change.eventPatterns && { event_patterns: change.eventPatterns }),
+            ...(change.destination && { destination: JSON.stringify(change.destination) }),
+          })
+          .where('app_id', '=', appId)
+          .where('id', '=', id)
+          .where('deleted_at', 'is', null)
+          .returningAll()
+          .executeTakeFirst()
+      })
+      if (!row) throw notFound('subscription')
+      return toSubscription(row)
+    },
+
+    /** Its deliveries that are still pending are cancelled as the workers come to them. */
+    async remove(appId: string, id: string): Promise<void> {
+      const removed = await db.transaction().execute(async (transaction) => {
+        await raiseVersion(transaction, appId)
+        return transaction
+          .updateTable('subscriptions')
+          .set({ deleted_at: sql`now()` })
+          .where('app_id', '=', appId)
+          .where('id', '=', id)
+          .where('deleted_at', 'is', null)
+          .executeTakeFirst()
+      })
+      if (removed.numUpdatedRows === 0n) throw notFound('subscription')
+    },
+  }
+}
+
+export type SubscriptionService = ReturnType<typeof createSubscriptionService>
+
+function checkUrl(url: string): void {
+  const parsed = URL.parse(url)
+  if (!parsed) throw new Problem('invalid-destination', 'destination.url is not a URL.')
+  if (parsed.username !== '' || parsed.password !== '') {
+    throw new Problem('invalid-destination', 'destination.url must not hold a user name or password.')
+  }
+}
+
+const toSubscription = (row: Selectable<Subscriptions>): SubscriptionBody => ({
+  id: row.id,
+  name: row.name,
+  eventPatterns: row.event_patterns,
+  destination: row.destination as unknown as SubscriptionBody['destination'],
+  createdAt: row.created_at.toISOString(),
+  updatedAt: row.updated_at.toISOString(),
+})

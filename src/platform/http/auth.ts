@@ -1,0 +1,79 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { sameDigest, sha256 } from '../secrets.ts'
+import { Problem } from './problems.ts'
+
+/** Every right an app's key can have. */
+export const SCOPES = [
+  'events:read',
+  'events:write',
+  'event-types:read',
+  'event-types:write',
+  'subscriptions:read',
+  'subscriptions:write',
+  'deliveries:read',
+] as const
+
+export type Scope = (typeof SCOPES)[number]
+
+/** Whoever holds a key of an app. */
+export interface AppKey {
+  appId: string
+  keyId: string
+  scopes: ReadonlySet<string>
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Who may call the route. A route that does not say is refused when the server is built. */
+    access?: 'public' | 'admin' | Scope
+  }
+  interface FastifyRequest {
+    appKey: AppKey | null
+  }
+}
+
+export interface AuthOptions {
+  /** The admin key, or undefined when administration over HTTP is off. */
+  adminApiKey: string | undefined
+  /** @returns undefined for a key that does not exist or was revoked */
+  findAppKey(token: string): Promise<AppKey | undefined>
+}
+
+/** Checks `Authorization: Bearer <key>` before anything else of a request is looked at. */
+export function registerAuth(app: FastifyInstance, options: AuthOptions): void {
+  const { adminApiKey } = options
+  const adminDigest = adminApiKey === undefined ? undefined : sha256(adminApiKey)
+  app.decorateRequest('appKey', null)
+  app.addHook('onRoute', (route) => {
+    if (route.config?.access !== undefined) return
+    throw new Error(`${String(route.method)} ${route.url} does not say who may call it (config.access).`)
+  })
+  app.addHook('onRequest', async (request) => {
+    const access = request.routeOptions.config.access
+    if (access === 'public' || access === undefined) return // undefined: no route was found
+    const token = bearerToken(request)
+    if (access === 'admin') {
+      if (adminDigest && sameDigest(sha256(token), adminDigest)) return
+      throw new Problem(
+        'unauthorized',
+        adminDigest ? 'This needs the admin key.' : 'Administration is off: set ADMIN_API_KEY and restart.',
+      )
+    }
+    const key = await options.findAppKey(token)
+    if (!key) throw new Problem('unauthorized', 'The API key is not known or was revoked.')
+    if (!key.scopes.has(access)) throw new Problem('forbidden', `The API key needs the scope "${access}".`)
+    request.appKey = key
+  })
+}
+
+function bearerToken(request: FastifyRequest): string {
+  const [scheme, token] = (request.headers.authorization ?? '').split(' ')
+  if (scheme?.toLowerCase() === 'bearer' && token) return token
+  throw new Problem('unauthorized', 'Send the header "Authorization: Bearer <API key>".')
+}
+
+/** The app whose key the request carries. Only for routes whose access is a scope. */
+export function appIdOf(request: FastifyRequest): string {
+  if (!request.appKey) throw new Error('This route does not require an app key.')
+  return request.appKey.appId
+}

@@ -1,0 +1,48 @@
+import fastifySwagger from '@fastify/swagger'
+import fastifySwaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import { ProblemDocument } from './schemas.ts'
+
+export interface OpenApiOptions {
+  version: string
+  /** What the service sends by itself: operations by name, as OpenAPI 3.1 `webhooks`. */
+  webhooks: Record<string, unknown>
+}
+
+/** Makes the OpenAPI 3.1 document of the routes that follow, and serves it for people at `/docs`. */
+export async function registerOpenApi(
+  app: FastifyInstance,
+  { version, webhooks }: OpenApiOptions,
+): Promise<void> {
+  app.addSchema(ProblemDocument)
+  await app.register(fastifySwagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Heliograph',
+        version,
+        description:
+          'Append an event once: it is stored in an ordered immutable log, delivered to webhooks and streamed live. Errors are RFC 9457 problem documents.',
+        license: { name: 'MIT', identifier: 'MIT' },
+      },
+      servers: [{ url: '/' }],
+      components: {
+        securitySchemes: {
+          appKey: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'A key of an app, with the scope of the operation.',
+          },
+          adminKey: { type: 'http', scheme: 'bearer', description: 'The admin key.' },
+        },
+      },
+      security: [{ appKey: [] }],
+      webhooks: webhooks as never,
+    },
+    refResolver: {
+      buildLocalReference: (schema, _baseUri, _fragment, index) =>
+        typeof schema.$id === 'string' ? schema.$id : `schema-${index}`,
+    },
+  })
+  await app.register(fastifySwaggerUi, { routePrefix: '/docs', staticCSP: true })
+}

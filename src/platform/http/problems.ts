@@ -1,0 +1,69 @@
+import type { Violation } from '../json-schema.ts'
+
+/**
+ * Every error the API answers with: the closed list behind the `type` of RFC 9457 problem documents. A name
+ * here is part of the contract and never changes its meaning.
+ */
+export const PROBLEMS = {
+  'invalid-json': { status: 400, title: 'The body is not valid JSON' },
+  'validation-failed': { status: 400, title: 'The request does not have the form it should have' },
+  'invalid-cursor': { status: 400, title: 'The cursor is not one of this list' },
+  unauthorized: { status: 401, title: 'A valid API key is needed' },
+  forbidden: { status: 403, title: 'The API key does not have the scope for this' },
+  'not-found': { status: 404, title: 'There is no such thing' },
+  'method-not-allowed': { status: 405, title: 'This path does not take that method' },
+  conflict: { status: 409, title: 'It is there already, with other content' },
+  'idempotency-conflict': { status: 409, title: 'This key was used for another request' },
+  'payload-too-large': { status: 413, title: 'The body is larger than allowed' },
+  'unsupported-media-type': { status: 415, title: 'The body must be application/json' },
+  'reserved-event-type': { status: 422, title: 'This event type is reserved' },
+  'unknown-event-type': { status: 422, title: 'This event type is not registered' },
+  'too-many-event-types': { status: 422, title: 'The app has as many event types as it may have' },
+  'schema-violation': { status: 422, title: 'The payload does not match the schema of its event type' },
+  'invalid-schema': { status: 422, title: 'The JSON Schema cannot be used' },
+  'unknown-origin': { status: 422, title: 'The origin event does not exist' },
+  'invalid-destination': { status: 422, title: 'The destination cannot be used' },
+  internal: { status: 500, title: 'Something went wrong here' },
+  overloaded: { status: 503, title: 'Too much is waiting; try again shortly' },
+  unavailable: { status: 503, title: 'The database cannot be reached; try again shortly' },
+} as const
+
+export type ProblemName = keyof typeof PROBLEMS
+
+/** The `type` of a problem: a URN, so that it stays the same wherever the service runs. */
+export const problemType = (name: ProblemName): string => `urn:heliograph:problem:${name}`
+
+/** Thrown anywhere below a route to answer with a problem document. */
+export class Problem extends Error {
+  override name = 'Problem'
+  readonly problem: ProblemName
+  readonly errors: readonly Violation[] | undefined
+
+  /**
+   * @param detail what is wrong with this very request and what to do about it, for a person
+   * @param errors each thing that is wrong, with a JSON pointer into the body
+   */
+  constructor(problem: ProblemName, detail: string, errors?: readonly Violation[]) {
+    super(detail)
+    this.problem = problem
+    this.errors = errors
+  }
+
+  get status(): number {
+    return PROBLEMS[this.problem].status
+  }
+
+  toJSON(): object {
+    const { status, title } = PROBLEMS[this.problem]
+    return {
+      type: problemType(this.problem),
+      title,
+      status,
+      detail: this.message,
+      ...(this.errors && { errors: this.errors }),
+    }
+  }
+}
+
+export const notFound = (what: string): Problem =>
+  new Problem('not-found', `There is no ${what} with this id.`)

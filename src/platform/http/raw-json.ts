@@ -1,0 +1,32 @@
+import { isUtf8 } from 'node:buffer'
+import type { FastifyInstance } from 'fastify'
+import { Problem } from './problems.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** The JSON body as it was sent; empty when there was none. */
+    bodyText: string
+  }
+}
+
+/**
+ * Parses JSON bodies, keeping their text: event payloads are stored and passed on to the letter.
+ *
+ * Bytes that are not UTF-8 are refused rather than replaced.
+ */
+export function registerJsonParser(app: FastifyInstance): void {
+  app.decorateRequest('bodyText', '')
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
+    if (!isUtf8(bytes)) return done(new Problem('invalid-json', 'The body is not UTF-8.'))
+    const text = bytes.toString('utf8')
+    if (text === '') return done(null, undefined)
+    try {
+      const body: unknown = JSON.parse(text)
+      request.bodyText = text
+      done(null, body)
+    } catch (error) {
+      done(new Problem('invalid-json', `The body is not valid JSON: ${(error as Error).message}.`))
+    }
+  })
+}

@@ -1,0 +1,72 @@
+import { Type, type SchemaOptions, type Static, type TSchema, type TUnsafe } from '@sinclair/typebox'
+import { PROBLEMS, problemType, type ProblemName } from './problems.ts'
+
+export const Uuid = (options: SchemaOptions = {}) =>
+  Type.String({ format: 'uuid', examples: ['019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'], ...options })
+
+export const Timestamp = (options: SchemaOptions = {}) =>
+  Type.String({ format: 'date-time', examples: ['2026-11-21T17:32:56.188Z'], ...options })
+
+export const Nullable = <S extends TSchema>(schema: S, options: SchemaOptions = {}) =>
+  Type.Union([schema, Type.Null()], options)
+
+/** Text that Postgres can store: it has no zero character. */
+export const Text = (maxLength: number, options: SchemaOptions = {}) =>
+  Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000]*$', ...options })
+
+/** Refers to a schema that was added by its `$id`, so that the OpenAPI document names it once. */
+export const ref = <S extends TSchema>(schema: S): TUnsafe<Static<S>> => {
+  if (schema.$id === undefined) throw new Error('Only a schema with an $id can be referred to.')
+  return Type.Unsafe<Static<S>>({ $ref: `${schema.$id}#` })
+}
+
+export const ProblemDocument = Type.Object(
+  {
+    type: Type.String({
+      description: 'Which error this is; it never changes its meaning.',
+      enum: Object.keys(PROBLEMS).map((name) => problemType(name as ProblemName)),
+    }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String({ description: 'What is wrong with this request and what to do about it.' }),
+    errors: Type.Optional(
+      Type.Array(
+        Type.Object({
+          pointer: Type.String({ description: 'A JSON pointer (RFC 6901) to what is meant.' }),
+          detail: Type.String(),
+        }),
+      ),
+    ),
+  },
+  { $id: 'Problem', description: 'An error (RFC 9457).' },
+)
+
+/** Errors that any route with a key may answer with. */
+const COMMON: ProblemName[] = ['unauthorized', 'forbidden', 'internal', 'unavailable']
+
+/**
+ * The responses of a route: the given ones and its errors, one entry per status with an example of each.
+ *
+ * @param problems the errors it may answer with, beside those that every route has
+ */
+export function responses<S extends Record<number, TSchema>>(success: S, problems: ProblemName[] = []): S {
+  const byStatus = Map.groupBy([...COMMON, ...problems], (name) => PROBLEMS[name].status)
+  const errors = [...byStatus].map(([status, names]) => [
+    status,
+    {
+      description: names.map((name) => PROBLEMS[name].title).join('; '),
+      content: {
+        'application/problem+json': {
+          schema: { $ref: 'Problem#' },
+          examples: Object.fromEntries(
+            names.map((name) => [
+              name,
+              { value: { type: problemType(name), ...PROBLEMS[name], detail: `${PROBLEMS[name].title}.` } },
+            ]),
+          ),
+        },
+      },
+    },
+  ])
+  return { ...success, ...Object.fromEntries(errors) } as S
+}

@@ -1,0 +1,33 @@
+import pg from 'pg'
+
+const UNIQUE_VIOLATION = '23505'
+
+/** Whether a statement was refused because a row with the same key exists, optionally of one constraint. */
+export function isUniqueViolation(error: unknown, constraint?: string): boolean {
+  return (
+    error instanceof pg.DatabaseError &&
+    error.code === UNIQUE_VIOLATION &&
+    (constraint === undefined || error.constraint === constraint)
+  )
+}
+
+/** Whether the server found fault with a value (SQLSTATE classes 21, 22 and 23), so nothing was stored. */
+export function isDataError(error: unknown): boolean {
+  return error instanceof pg.DatabaseError && /^2[123]/.test(error.code ?? '')
+}
+
+/**
+ * Whether the server was out of reach or going away. A statement under way may or may not have been
+ * committed.
+ */
+export function isUnavailable(error: unknown): boolean {
+  if (error instanceof pg.DatabaseError) return /^(08|53|57P)/.test(error.code ?? '')
+  if (!(error instanceof Error)) return false
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  return (
+    /^(ECONN|ENOTFOUND|ENOENT|EPIPE|ETIMEDOUT|EHOSTUNREACH|EAI_AGAIN)/.test(code) ||
+    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|pool after calling end/i.test(
+      error.message,
+    )
+  )
+}

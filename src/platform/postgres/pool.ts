@@ -1,0 +1,52 @@
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import type { Log } from '../log.ts'
+import type { DB } from './tables.ts'
+
+export type Pool = pg.Pool
+export type Database = Kysely<DB>
+
+/** How to reach a server: a `postgres://` URL, or the folder of a Unix socket and a database in it. */
+export type PostgresAddress = string | { host: string; user: string; database: string }
+
+/**
+ * `bigint` columns are counters far below 2^53 and come as numbers. `json` columns hold what somebody sent,
+ * and come as the text they sent, to be passed on to the letter; `jsonb` columns are ours and come parsed.
+ */
+const types: pg.CustomTypesConfig = {
+  getTypeParser(oid, format) {
+    if (format !== 'binary' && oid === pg.types.builtins.INT8) return Number
+    if (format !== 'binary' && oid === pg.types.builtins.JSON) return (text: string) => text
+    return pg.types.getTypeParser(oid, format)
+  },
+}
+
+export interface PoolOptions {
+  /** Most connections at once. */
+  size: number
+  /** Shown in `pg_stat_activity`. */
+  name: string
+  /** Schema that unqualified names mean; `public` unless told. */
+  schema?: string
+  log: Log
+}
+
+/** Opens a pool. Connections are made when they are needed; a lost idle one is logged and replaced. */
+export function createPool(address: PostgresAddress, options: PoolOptions): Pool {
+  const pool = new pg.Pool({
+    ...(typeof address === 'string' ? { connectionString: address } : address),
+    max: options.size,
+    application_name: options.name,
+    options: `-c search_path=${options.schema ?? 'public'}`,
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
+    types,
+  })
+  pool.on('error', (error) => options.log.warn({ error: error.message }, 'postgres connection lost'))
+  return pool
+}
+
+/** The query builder over a pool. Closing the pool is the pool owner's business. */
+export const createDatabase = (pool: Pool): Database =>
+  new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })

@@ -1,0 +1,123 @@
+import {
+  Queue as BullQueue,
+  Worker,
+  createPostgresBackend,
+  createRedisBackend,
+  type BackendFactory,
+  type IQueueBackend,
+} from 'bullmq'
+import type { Log } from '../log.ts'
+import type { Pool } from '../postgres/pool.ts'
+import { connectRedis, REDIS_PREFIX } from '../redis.ts'
+import type { Consumer, Queue, Queues } from './port.ts'
+
+const JOB_NAME = 'job'
+/** How long an append may hold on to the memory of jobs that the backend does not answer for. */
+const ADD_TIMEOUT_MS = 5_000
+/** History is in Postgres; a kept job would swallow a later one with its id. */
+const KEEP_NOTHING = { removeOnComplete: true, removeOnFail: true, attempts: 1 }
+
+/** Queues in Redis: for many API and worker processes. */
+export function createRedisQueues(url: string, log: Log): Queues {
+  const producers = connectRedis(url, 'producer', log)
+  const consumers = connectRedis(url, 'consumer', log)
+  return createQueues({
+    factory: createRedisBackend,
+    producer: { connection: producers, prefix: REDIS_PREFIX, skipWaitingForReady: true },
+    consumer: { connection: consumers, prefix: REDIS_PREFIX },
+    log,
+    closeConnections() {
+      producers.disconnect()
+      consumers.disconnect()
+      return Promise.resolve()
+    },
+  })
+}
+
+/**
+ * Queues in Postgres, in the schema that the migrations made: the embedded default.
+ *
+ * @param pool its `search_path` is that schema; closed by its owner
+ */
+export function createPostgresQueues(pool: Pool, log: Log): Queues {
+  return createQueues({
+    factory: createPostgresBackend,
+    producer: { connection: pool },
+    consumer: { connection: pool },
+    log,
+    closeConnections: () => Promise.resolve(),
+  })
+}
+
+interface Backend {
+  factory: BackendFactory<IQueueBackend, never>
+  producer: object
+  consumer: object
+  log: Log
+  closeConnections(): Promise<void>
+}
+
+function createQueues(backend: Backend): Queues {
+  const open: BullQueue[] = []
+  return {
+    queue<Data>(name: string): Queue<Data> {
+      const queue = new BullQueue(
+        name,
+        { ...backend.producer, skipMetasUpdate: true } as never,
+        backend.factory,
+      )
+      queue.on('error', (error) => backend.log.warn({ queue: name, error: error.message }, 'queue error'))
+      open.push(queue as never)
+      return {
+        async add(jobs) {
+          const bulk = jobs.map(({ data, id, delayMs }) => ({
+            name: JOB_NAME,
+            data,
+            opts: {
+              ...KEEP_NOTHING,
+              ...(id && { jobId: id }),
+              ...(delayMs && { delay: Math.round(delayMs) }),
+            },
+          }))
+          await withTimeout(queue.addBulk(bulk as never), ADD_TIMEOUT_MS)
+        },
+        waiting: () => withTimeout(queue.getWaitingCount(), ADD_TIMEOUT_MS),
+        consume: (handler, { concurrency }) => consume(backend, name, handler, concurrency),
+      }
+    },
+    async close() {
+      await Promise.all(open.map((queue) => withTimeout(queue.close(), ADD_TIMEOUT_MS).catch(() => {})))
+      await backend.closeConnections()
+    },
+  }
+}
+
+function consume(
+  backend: Backend,
+  name: string,
+  handler: (data: never) => Promise<void>,
+  concurrency: number,
+): Consumer {
+  const worker = new Worker(
+    name,
+    async (job) => handler(job.data as never),
+    { ...backend.consumer, concurrency, maxStalledCount: 10 } as never,
+    backend.factory,
+  )
+  worker.on('error', (error) => backend.log.warn({ queue: name, error: error.message }, 'queue error'))
+  worker.on('failed', (_job, error) => backend.log.error({ queue: name, err: error }, 'queue job failed'))
+  return {
+    async close(timeoutMs) {
+      // close() waits for what is under way without limit
+      await withTimeout(worker.close(), timeoutMs).catch(() => worker.close(true))
+    },
+  }
+}
+
+function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`The queue did not answer within ${timeoutMs} ms.`)), timeoutMs)
+  })
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer))
+}

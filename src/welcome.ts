@@ -1,0 +1,40 @@
+import { join, relative } from 'node:path'
+import type { Deps } from './deps.ts'
+import { keepSecret } from './platform/data-dir.ts'
+
+const DEFAULT_APP_FILE = 'default-app.json'
+
+/** The app that the embedded default comes with; made at the first start and kept in the data folder. */
+async function defaultApp({ config, apps }: Deps): Promise<{ id: string; apiKey: string }> {
+  const kept = await keepSecret(config.DATA_DIR, DEFAULT_APP_FILE, async () => {
+    const { id, apiKey } = await apps.create('default')
+    return JSON.stringify({ id, apiKey }, null, 2)
+  })
+  return JSON.parse(kept) as { id: string; apiKey: string }
+}
+
+/**
+ * What `npm start` prints with the embedded default: where it listens and what to paste to see it work.
+ *
+ * The key is the default app's own, on the terminal of whoever runs the service; it is in no log.
+ */
+export async function welcome(deps: Deps, address: string): Promise<string> {
+  const { apiKey } = await defaultApp(deps)
+  const folder = relative(process.cwd(), deps.config.DATA_DIR) || '.'
+  return `
+Heliograph listens on ${address} (documentation: ${address}/docs)
+Data and keys are in ${folder}; the default app's key is in ${join(folder, DEFAULT_APP_FILE)}, the admin key in ${join(folder, 'admin.key')}.
+
+Try it, each in a terminal of its own:
+
+  # watch the log live
+  curl -N '${address}/events/stream?after=0' -H 'Authorization: Bearer ${apiKey}'
+
+  # append an event
+  curl ${address}/events -H 'Authorization: Bearer ${apiKey}' -H 'Content-Type: application/json' -d '{"type":"demo.greeted","payload":{"hello":"world"}}'
+
+  # have every demo event posted to a URL of yours
+  curl ${address}/subscriptions -H 'Authorization: Bearer ${apiKey}' -H 'Content-Type: application/json' -d '{"name":"demo","eventPatterns":["demo.*"],"destination":{"type":"webhook","url":"http://localhost:4000/"}}'
+
+Stop with Ctrl-C.`
+}
