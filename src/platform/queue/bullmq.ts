@@ -23,8 +23,10 @@ export function createRedisQueues(url: string, log: Log): Queues {
   const consumers = connectRedis(url, 'consumer', log)
   return createQueues({
     factory: createRedisBackend,
-    producer: { connection: producers, prefix: REDIS_PREFIX, skipWaitingForReady: true },
+    // The version check fails for good when the connection is lost during it; the consumers' one suffices.
+    producer: { connection: producers, prefix: REDIS_PREFIX, skipVersionCheck: true },
     consumer: { connection: consumers, prefix: REDIS_PREFIX },
+    reachable: () => producers.status === 'ready',
     log,
     closeConnections() {
       producers.disconnect()
@@ -44,6 +46,7 @@ export function createPostgresQueues(pool: Pool, log: Log): Queues {
     factory: createPostgresBackend,
     producer: { connection: pool },
     consumer: { connection: pool },
+    reachable: () => true,
     log,
     closeConnections: () => Promise.resolve(),
   })
@@ -53,6 +56,8 @@ interface Backend {
   factory: BackendFactory<IQueueBackend, never>
   producer: object
   consumer: object
+  /** Whether a command would go out now, rather than wait for a connection. */
+  reachable(): boolean
   log: Log
   closeConnections(): Promise<void>
 }
@@ -70,6 +75,7 @@ function createQueues(backend: Backend): Queues {
       open.push(queue as never)
       return {
         async add(jobs) {
+          refuseUnreachable(backend)
           const bulk = jobs.map(({ data, id, delayMs }) => ({
             name: JOB_NAME,
             data,
@@ -81,7 +87,10 @@ function createQueues(backend: Backend): Queues {
           }))
           await withTimeout(queue.addBulk(bulk as never), ADD_TIMEOUT_MS)
         },
-        waiting: () => withTimeout(queue.getWaitingCount(), ADD_TIMEOUT_MS),
+        async waiting() {
+          refuseUnreachable(backend)
+          return withTimeout(queue.getWaitingCount(), ADD_TIMEOUT_MS)
+        },
         consume: (handler, { concurrency }) => consume(backend, name, handler, concurrency),
       }
     },
@@ -112,6 +121,11 @@ function consume(
       await withTimeout(worker.close(), timeoutMs).catch(() => worker.close(true))
     },
   }
+}
+
+/** While Redis is away nothing waits for it: the library would until it is back. */
+function refuseUnreachable(backend: Backend): void {
+  if (!backend.reachable()) throw new Error('The queue cannot be reached.')
 }
 
 function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {

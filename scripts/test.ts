@@ -1,0 +1,88 @@
+import { spawn } from 'node:child_process'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import pg from 'pg'
+import { createLog } from '../src/platform/log.ts'
+import { startEmbeddedPostgres } from '../src/platform/postgres/embedded.ts'
+import { migrate } from '../src/platform/postgres/migrate.ts'
+import { createDatabase, createPool } from '../src/platform/postgres/pool.ts'
+import { startRedis } from '../test/helpers/redis-server.ts'
+import { ensureInstalled } from './ensure-installed.ts'
+
+/**
+ * `npm test [-- FILES …]`: every test, or some files, on a real Postgres and a real Redis that it starts and
+ * stops. The Postgres holds a migrated template, from which each test file gets a database of its own.
+ */
+async function main(): Promise<boolean> {
+  await ensureInstalled('redis-server')
+  const folder = await mkdtemp(join(tmpdir(), 'heliograph-test-'))
+  await chmod(folder, 0o755)
+  const say = (text: string): void => void process.stdout.write(`${text}\n`)
+  const postgres = await startEmbeddedPostgres({
+    dataDir: join(folder, 'data'),
+    say: () => {},
+    onLost: () => {},
+  })
+  const redis = await startRedis()
+  try {
+    await createTemplate(postgres.address.host)
+    const report = join(folder, 'report.tap')
+    const code = await runTap(process.argv.slice(2), report, {
+      TEST_POSTGRES_DIR: postgres.address.host,
+      TEST_REDIS_PORT: String(redis.port),
+    })
+    const { pass = 0, fail = 0, skip = 0, todo = 0 } = await readCounts(report)
+    const left = skip + todo > 0 ? `, ${skip + todo} skipped` : ''
+    say(`${pass} passed, ${fail || (code === 0 ? 0 : 1)} failed${left}`)
+    return code === 0 && pass > 0
+  } finally {
+    await redis.stop()
+    await postgres.stop()
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+async function createTemplate(host: string): Promise<void> {
+  const admin = new pg.Client({ host, user: 'heliograph', database: 'postgres' })
+  await admin.connect()
+  await admin.query('create database heliograph_template')
+  const log = createLog('error', 'test')
+  const pool = createPool(
+    { host, user: 'heliograph', database: 'heliograph_template' },
+    { size: 4, name: 'template', log },
+  )
+  await migrate(pool, createDatabase(pool), log)
+  await pool.end()
+  await admin.end()
+}
+
+function runTap(args: string[], report: string, environment: Record<string, string>): Promise<number> {
+  const reporter = process.stdout.isTTY ? 'base' : 'dot'
+  const tap = spawn('tap', ['run', `--reporter=${reporter}`, `--output-file=${report}`, ...args], {
+    stdio: 'inherit',
+    env: { ...process.env, ...environment },
+  })
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill(signal))
+  return new Promise((resolve, reject) => {
+    tap.once('error', reject)
+    tap.once('exit', (code) => resolve(code ?? 1))
+  })
+}
+
+/** Counts of assertions, from the closing comment of a TAP report. */
+async function readCounts(report: string): Promise<Record<string, number>> {
+  const text = await readFile(report, 'utf8').catch(() => '')
+  const [summary = ''] = text.match(/^# \{ total: .*\}$/gm)?.slice(-1) ?? []
+  return Object.fromEntries(
+    [...summary.matchAll(/(\w+): (\d+)/g)].map(([, name, count]) => [name, Number(count)]),
+  )
+}
+
+main().then(
+  (passed) => process.exit(passed ? 0 : 1),
+  (error: Error) => {
+    process.stderr.write(`${error.message}\n`)
+    process.exit(1)
+  },
+)

@@ -1,0 +1,146 @@
+import type { Test } from 'tap'
+import { request, type Dispatcher } from 'undici'
+import { buildApi } from '../../src/api.ts'
+import { loadConfig } from '../../src/config.ts'
+import { buildDeps, type Deps } from '../../src/deps.ts'
+import { createLog } from '../../src/platform/log.ts'
+import { startWorker } from '../../src/worker.ts'
+import { createTestDatabase, createTestRedis } from './environment.ts'
+
+export const ADMIN_KEY = 'admin-key-of-the-tests'
+const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64')
+
+export type Backend = 'postgres' | 'redis'
+export const BACKENDS: readonly Backend[] = ['postgres', 'redis']
+
+/** Settings that make retries and recoveries quick enough to wait for. */
+const QUICK = {
+  DELIVERY_RETRY_SCHEDULE: '50ms,50ms,50ms',
+  DELIVERY_TIMEOUT_MS: '1000',
+  DELIVERY_LEASE_MS: '2000',
+  DELIVERY_GRACE_MS: '500',
+  SWEEP_INTERVAL_MS: '100',
+  SHUTDOWN_TIMEOUT_MS: '5000',
+}
+
+/** Environment for a service on a database, and on Redis where a URL is given. */
+export const serviceEnvironment = (
+  databaseUrl: string,
+  redisUrl: string | undefined,
+  settings: Record<string, string> = {},
+): Record<string, string> => ({
+  ...QUICK,
+  PORT: '0',
+  DATABASE_URL: databaseUrl,
+  ...(redisUrl && { REDIS_URL: redisUrl }),
+  ADMIN_API_KEY: ADMIN_KEY,
+  ENCRYPTION_KEY,
+  OUTBOUND_ALLOW_CIDRS: '127.0.0.0/8',
+  LOG_LEVEL: 'silent',
+  DATABASE_POOL_SIZE: '8',
+  ...settings,
+})
+
+export interface Answer {
+  status: number
+  headers: Dispatcher.ResponseData['headers']
+  text: string
+  // oxlint-disable-next-line typescript/no-explicit-any -- answers are looked into freely
+  body: any
+}
+
+/** Sends one request to an API, with a key where one is given. */
+export async function call(
+  baseUrl: string,
+  method: Dispatcher.HttpMethod,
+  path: string,
+  options: { key?: string; body?: unknown; headers?: Record<string, string> } = {},
+): Promise<Answer> {
+  const { key, body, headers } = options
+  const response = await request(baseUrl + path, {
+    method,
+    headers: {
+      ...(key && { authorization: `Bearer ${key}` }),
+      ...(body !== undefined && { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    body:
+      body === undefined || typeof body === 'string' || Buffer.isBuffer(body)
+        ? (body as string)
+        : JSON.stringify(body),
+  })
+  const text = await response.body.text()
+  const isJson = /json/.test(String(response.headers['content-type']))
+  return {
+    status: response.statusCode,
+    headers: response.headers,
+    text,
+    body: isJson ? JSON.parse(text) : undefined,
+  }
+}
+
+/** An app and its first key, for talking to an API. */
+export interface Client {
+  appId: string
+  key: string
+  get(path: string): Promise<Answer>
+  post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>
+  patch(path: string, body: unknown): Promise<Answer>
+  delete(path: string): Promise<Answer>
+}
+
+export async function createClient(baseUrl: string, name = 'test'): Promise<Client> {
+  const { body } = await call(baseUrl, 'POST', '/apps', { key: ADMIN_KEY, body: { name } })
+  const key: string = body.apiKey
+  return {
+    appId: body.id,
+    key,
+    get: (path) => call(baseUrl, 'GET', path, { key }),
+    post: (path, content, headers) =>
+      call(baseUrl, 'POST', path, { key, body: content, ...(headers && { headers }) }),
+    patch: (path, content) => call(baseUrl, 'PATCH', path, { key, body: content }),
+    delete: (path) => call(baseUrl, 'DELETE', path, { key }),
+  }
+}
+
+export interface Service {
+  url: string
+  deps: Deps
+  databaseUrl: string
+  redisUrl: string | undefined
+  /** A new app on it. */
+  client(): Promise<Client>
+  close(): Promise<void>
+}
+
+export interface ServiceOptions {
+  backend?: Backend
+  settings?: Record<string, string>
+  /** Whether this process also runs the worker; it does unless told. */
+  worker?: boolean
+  /** To share a database or a Redis with another service. */
+  databaseUrl?: string
+  redisUrl?: string
+}
+
+/** A service in this process, on a database of its own, closed when the test ends. */
+export async function startService(t: Test, options: ServiceOptions = {}): Promise<Service> {
+  const databaseUrl = options.databaseUrl ?? (await createTestDatabase())
+  const redisUrl = options.redisUrl ?? (options.backend === 'redis' ? await createTestRedis() : undefined)
+  const config = loadConfig(serviceEnvironment(databaseUrl, redisUrl, options.settings))
+  const { deps, close: closeDeps } = await buildDeps({
+    config,
+    log: createLog(config.LOG_LEVEL, 'test'),
+    migrate: false,
+    say: () => {},
+    onLost: () => {},
+  })
+  const api = await buildApi(deps)
+  const worker = options.worker === false ? undefined : startWorker(deps)
+  const url = await api.listen({ host: '127.0.0.1', port: 0 })
+  let closing: Promise<void> | undefined
+  const close = (): Promise<void> =>
+    (closing ??= Promise.all([api.close(), worker?.close(config.SHUTDOWN_TIMEOUT_MS)]).then(closeDeps))
+  t.teardown(close)
+  return { url, deps, databaseUrl, redisUrl, client: () => createClient(url), close }
+}
