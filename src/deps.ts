@@ -22,6 +22,7 @@ import { keepSecret } from './platform/data-dir.ts'
 import type { Log } from './platform/log.ts'
 import { createOutboundHttp, type OutboundHttp } from './platform/outbound-http.ts'
 import { startEmbeddedPostgres } from './platform/postgres/embedded.ts'
+import { within } from './platform/within.ts'
 import { migrate, pendingMigrations, QUEUE_SCHEMA } from './platform/postgres/migrate.ts'
 import {
   createDatabase,
@@ -36,6 +37,9 @@ import { createSecretBox, type SecretBox } from './platform/secrets.ts'
 
 /** The queue library's own connections: it holds two for listening. */
 const QUEUE_POOL_SIZE = 8
+
+/** What closing one dependency may take; a connection that is stuck must not keep the process from ending. */
+const CLOSE_STEP_MS = 10_000
 
 /** Everything a feature may need, built once per process. */
 export interface Deps {
@@ -82,7 +86,9 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
   const closers: (() => Promise<void>)[] = []
   const close = async (): Promise<void> => {
     for (const closer of closers.splice(0).toReversed()) {
-      await closer().catch((error: Error) => log.warn({ error: error.message }, 'not closed cleanly'))
+      await within(CLOSE_STEP_MS, closer()).catch((error: Error) =>
+        log.warn({ error: error.message }, 'not closed cleanly'),
+      )
     }
   }
   try {

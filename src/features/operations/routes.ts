@@ -1,8 +1,8 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { sql } from 'kysely'
 import type { Database } from '../../platform/postgres/pool.ts'
+import { within } from '../../platform/within.ts'
 import type { DeliveryQueue } from '../deliveries/index.ts'
 
 const CHECK_TIMEOUT_MS = 2_000
@@ -75,10 +75,8 @@ export const operationsRoutes =
     )
   }
 
-async function check(answer: Promise<unknown>): Promise<'ok' | 'unreachable'> {
-  const ok = answer.then(
+const check = (answer: Promise<unknown>): Promise<'ok' | 'unreachable'> =>
+  within(CHECK_TIMEOUT_MS, answer).then(
     () => 'ok' as const,
     () => 'unreachable' as const,
   )
-  return Promise.race([ok, wait(CHECK_TIMEOUT_MS, 'unreachable' as const, { ref: false })])
-}

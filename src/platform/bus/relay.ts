@@ -2,6 +2,7 @@ import { Relay, createPostgresRelayBackend, type RelaySubscription } from 'bullm
 import type { Log } from '../log.ts'
 import type { Pool } from '../postgres/pool.ts'
 import { connectRedis, REDIS_PREFIX } from '../redis.ts'
+import { within } from '../within.ts'
 import type { Bus, Topic } from './port.ts'
 
 const NAMESPACE = 'heliograph'
@@ -69,10 +70,7 @@ function createBus(relay: Relay, log: Log, disconnect: () => void): Bus {
     },
     async close() {
       closed = true
-      let timer: NodeJS.Timeout | undefined
-      const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, CLOSE_TIMEOUT_MS)))
-      await Promise.race([relay.close().catch(() => {}), timeout])
-      clearTimeout(timer)
+      await within(CLOSE_TIMEOUT_MS, relay.close()).catch(() => {})
       disconnect()
     },
   }

@@ -43,6 +43,8 @@ export function createPool(address: PostgresAddress, options: PoolOptions): Pool
     keepAlive: true,
     types,
   })
+  // A connection that breaks while it is in use fails its query; without a listener it would end the process.
+  pool.on('connect', (client) => client.on('error', () => {}))
   pool.on('error', (error) => options.log.warn({ error: error.message }, 'postgres connection lost'))
   return pool
 }

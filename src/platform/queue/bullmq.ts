@@ -9,6 +9,7 @@ import {
 import type { Log } from '../log.ts'
 import type { Pool } from '../postgres/pool.ts'
 import { connectRedis, REDIS_PREFIX } from '../redis.ts'
+import { within } from '../within.ts'
 import type { Consumer, Queue, Queues } from './port.ts'
 
 const JOB_NAME = 'job'
@@ -85,17 +86,17 @@ function createQueues(backend: Backend): Queues {
               ...(delayMs && { delay: Math.round(delayMs) }),
             },
           }))
-          await withTimeout(queue.addBulk(bulk as never), ADD_TIMEOUT_MS)
+          await within(ADD_TIMEOUT_MS, queue.addBulk(bulk as never))
         },
         async waiting() {
           refuseUnreachable(backend)
-          return withTimeout(queue.getWaitingCount(), ADD_TIMEOUT_MS)
+          return within(ADD_TIMEOUT_MS, queue.getWaitingCount())
         },
         consume: (handler, { concurrency }) => consume(backend, name, handler, concurrency),
       }
     },
     async close() {
-      await Promise.all(open.map((queue) => withTimeout(queue.close(), ADD_TIMEOUT_MS).catch(() => {})))
+      await Promise.all(open.map((queue) => within(ADD_TIMEOUT_MS, queue.close()).catch(() => {})))
       await backend.closeConnections()
     },
   }
@@ -117,8 +118,10 @@ function consume(
   worker.on('failed', (_job, error) => backend.log.error({ queue: name, err: error }, 'queue job failed'))
   return {
     async close(timeoutMs) {
-      // close() waits for what is under way without limit
-      await withTimeout(worker.close(), timeoutMs).catch(() => worker.close(true))
+      // close() waits for what is under way without limit, and once begun it cannot be hurried
+      await within(timeoutMs, worker.close()).catch(() => {
+        backend.log.warn({ queue: name }, 'jobs under way were left to another process')
+      })
     },
   }
 }
@@ -126,12 +129,4 @@ function consume(
 /** While Redis is away nothing waits for it: the library would until it is back. */
 function refuseUnreachable(backend: Backend): void {
   if (!backend.reachable()) throw new Error('The queue cannot be reached.')
-}
-
-function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`The queue did not answer within ${timeoutMs} ms.`)), timeoutMs)
-  })
-  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer))
 }

@@ -26,7 +26,8 @@ export interface Consumer {
   /**
    * Takes no more jobs and waits for those under way.
    *
-   * @param timeoutMs after this they are left to another process
+   * @param timeoutMs after this it returns all the same; the jobs go on until the process ends, and what they
+   *   leave undone another process does
    */
   close(timeoutMs: number): Promise<void>
 }

@@ -1,0 +1,117 @@
+import t from 'tap'
+import { createTestDatabase } from '../helpers/environment.ts'
+import { startProcess } from '../helpers/processes.ts'
+import { startReceiver } from '../helpers/receiver.ts'
+import { startRedis } from '../helpers/redis-server.ts'
+import { createClient, serviceEnvironment } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
+
+const EVENTS = 300
+
+t.test('a worker killed in the middle and a lost Redis lose no delivery', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const environment = serviceEnvironment(await createTestDatabase(), `${redis.url}/0`, { LOG_LEVEL: 'info' })
+  const api = await startProcess(t, 'api', environment)
+  const worker = await startProcess(t, 'worker', environment)
+  const client = await createClient(api.url)
+  const receiver = await startReceiver(t)
+  // Slow enough that the kill comes in the middle of many requests.
+  receiver.answer = (response) => setTimeout(() => response.end(), 50)
+  await client.post('/subscriptions', {
+    name: 'all',
+    eventPatterns: ['*'],
+    destination: { type: 'webhook', url: receiver.url },
+  })
+
+  const ids: string[] = []
+  for (let batch = 0; batch < EVENTS / 50; batch++) {
+    const events = Array.from({ length: 50 }, (_, number) => ({
+      type: 'crash.test',
+      payload: { batch, number },
+    }))
+    const { body } = await client.post('/events/batch', { events })
+    ids.push(...body.data.map(({ id }: { id: string }) => id))
+  }
+  await receiver.waitFor(40)
+  await worker.end('SIGKILL')
+  await redis.kill()
+  const atKill = new Set(receiver.received.map(({ headers }) => headers['webhook-id']))
+  t.ok(atKill.size < EVENTS, `killed after ${atKill.size} of ${EVENTS}`)
+
+  await redis.start()
+  await startProcess(t, 'worker', environment)
+  await until(async () => {
+    const { body } = await client.get('/deliveries?status=pending&limit=1')
+    return body.data.length === 0
+  }, 'nothing is owed any more')
+
+  const received = new Set(receiver.received.map(({ headers }) => headers['webhook-id'] as string))
+  t.strictSame([...received].toSorted(), ids.toSorted(), 'every event arrived, under its own id')
+  const bodies = new Map<string, string>()
+  for (const { headers, text } of receiver.received) {
+    const id = headers['webhook-id'] as string
+    t.equal(bodies.get(id) ?? text, text, 'a repeat is the same message')
+    bodies.set(id, text)
+  }
+  t.ok(receiver.received.length >= EVENTS)
+})
+
+t.test('with Redis away events are taken, and delivered when it is back', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  const environment = serviceEnvironment(await createTestDatabase(), `${redis.url}/0`, { LOG_LEVEL: 'info' })
+  const [api] = await Promise.all([
+    startProcess(t, 'api', environment),
+    startProcess(t, 'worker', environment),
+  ])
+  const client = await createClient(api.url)
+  const receiver = await startReceiver(t)
+  await client.post('/subscriptions', {
+    name: 'all',
+    eventPatterns: ['*'],
+    destination: { type: 'webhook', url: receiver.url },
+  })
+  await client.post('/events', { type: 'before.outage', payload: {} })
+  await receiver.waitFor(1)
+
+  await redis.kill()
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, number) =>
+      client.post('/events', { type: 'during.outage', payload: { number } }),
+    ),
+  )
+  t.ok(
+    answers.every(({ status }) => status === 201),
+    'every append was answered 201',
+  )
+  const { status, body } = await client.get('/health/ready')
+  t.equal(status, 200, 'the API is ready')
+  t.equal(body.queue, 'unreachable', 'and says what is not')
+
+  await redis.start()
+  await receiver.waitFor(51)
+  t.equal(new Set(receiver.received.map(({ headers }) => headers['webhook-id'])).size, 51)
+})
+
+t.test('processes that start while Redis is away work once it is there', async (t) => {
+  const redis = await startRedis()
+  t.teardown(() => redis.stop())
+  await redis.kill()
+  const environment = serviceEnvironment(await createTestDatabase(), `${redis.url}/0`, { LOG_LEVEL: 'info' })
+  const [api] = await Promise.all([
+    startProcess(t, 'api', environment),
+    startProcess(t, 'worker', environment),
+  ])
+  const client = await createClient(api.url)
+  const receiver = await startReceiver(t)
+  await client.post('/subscriptions', {
+    name: 'all',
+    eventPatterns: ['*'],
+    destination: { type: 'webhook', url: receiver.url },
+  })
+  const { status } = await client.post('/events', { type: 'early.bird', payload: {} })
+  t.equal(status, 201)
+  await redis.start()
+  await receiver.waitFor(1)
+})

@@ -1,0 +1,119 @@
+import { existsSync } from 'node:fs'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { startProcess } from '../helpers/processes.ts'
+import { call } from '../helpers/service.ts'
+import { until } from '../helpers/until.ts'
+
+/** A data folder that only this account may enter, as one under /root is. */
+async function dataFolder(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'heliograph-embedded-'))
+  await chmod(folder, 0o700)
+  t.teardown(() => rm(folder, { recursive: true, force: true }))
+  return join(folder, 'data')
+}
+
+const start = (t: Test, dataDir: string) => startProcess(t, 'all', { DATA_DIR: dataDir, PORT: '0' })
+const pidFile = (dataDir: string): string => join(dataDir, 'postgres/postmaster.pid')
+const keyOf = async (dataDir: string): Promise<string> =>
+  JSON.parse(await readFile(join(dataDir, 'default-app.json'), 'utf8')).apiKey
+
+const append = (url: string, key: string, number: number) =>
+  call(url, 'POST', '/events', { key, body: { type: 'start.test', payload: { number } } })
+
+async function positions(url: string, key: string): Promise<number[]> {
+  const { body } = await call(url, 'GET', '/events?order=asc', { key })
+  return body.data.map(({ position }: { position: number }) => position)
+}
+
+t.test('started with no configuration it says what to do, and keeps its data', async (t) => {
+  const dataDir = await dataFolder(t)
+  const first = await start(t, dataDir)
+  const text = first.output.join('\n')
+  const key = await keyOf(dataDir)
+  t.match(text, /First start: creating a Postgres database/)
+  t.match(text, /Heliograph listens on http:\/\/127\.0\.0\.1:\d+/)
+  t.match(text, `${first.url}/events/stream?after=0`)
+  t.match(text, `${first.url}/subscriptions`)
+  t.ok(text.includes(key), 'the key of the default app is shown')
+  t.notOk(
+    first.output.some((line) => line.startsWith('{') && line.includes(key)),
+    'but it is in no log line',
+  )
+  t.equal((await append(first.url, key, 1)).status, 201)
+  const adminKey = (await readFile(join(dataDir, 'admin.key'), 'utf8')).trim()
+  t.equal((await call(first.url, 'POST', '/apps', { key: adminKey, body: { name: 'mine' } })).status, 201)
+
+  t.equal(await first.end('SIGTERM'), 0, 'SIGTERM ends it cleanly')
+  t.notOk(existsSync(pidFile(dataDir)), 'and Postgres with it')
+
+  const second = await start(t, dataDir)
+  t.notMatch(second.output.join('\n'), /First start/)
+  t.equal(await keyOf(dataDir), key)
+  t.equal((await append(second.url, key, 2)).status, 201)
+  t.strictSame(await positions(second.url, key), [1, 2])
+  t.equal(await second.end('SIGINT'), 0, 'so does SIGINT')
+  t.notOk(existsSync(pidFile(dataDir)))
+})
+
+t.test('after a kill the next start takes over the Postgres that was left', async (t) => {
+  const dataDir = await dataFolder(t)
+  const first = await start(t, dataDir)
+  const key = await keyOf(dataDir)
+  await append(first.url, key, 1)
+  t.equal(await first.end('SIGKILL'), 'SIGKILL')
+  t.ok(existsSync(pidFile(dataDir)), 'Postgres is still running')
+
+  const second = await start(t, dataDir)
+  t.match(second.output.join('\n'), /taking it over/)
+  await append(second.url, key, 2)
+  t.strictSame(await positions(second.url, key), [1, 2])
+  t.equal(await second.end('SIGTERM'), 0)
+  t.notOk(existsSync(pidFile(dataDir)), 'what was taken over is stopped too')
+})
+
+t.test('after a power cut, Postgres killed too, the next start recovers', async (t) => {
+  const dataDir = await dataFolder(t)
+  const first = await start(t, dataDir)
+  const key = await keyOf(dataDir)
+  await append(first.url, key, 1)
+  const postmaster = Number.parseInt(await readFile(pidFile(dataDir), 'utf8'), 10)
+  await first.end('SIGKILL')
+  process.kill(postmaster, 'SIGKILL')
+  await until(() => !existsSync(`/proc/${postmaster}`), 'Postgres is gone')
+
+  const second = await start(t, dataDir)
+  await append(second.url, key, 2)
+  t.strictSame(await positions(second.url, key), [1, 2])
+})
+
+t.test('a first start that was killed half-way is begun anew', async (t) => {
+  const dataDir = await dataFolder(t)
+  const killed = startProcess(t, 'all', { DATA_DIR: dataDir, PORT: '0' })
+  // The process ends before it has started, which the helper reports as an error.
+  const outcome = killed.then(
+    () => 'started',
+    () => 'ended',
+  )
+  await until(() => existsSync(join(dataDir, 'postgres.unfinished')), 'the database is being made')
+  const { execFileSync } = await import('node:child_process')
+  execFileSync('pkill', ['-KILL', '-f', `pgdata=${dataDir}`])
+  t.equal(await outcome, 'ended')
+  const second = await start(t, dataDir)
+  t.equal((await append(second.url, await keyOf(dataDir), 1)).status, 201)
+})
+
+t.test('a second one on the same data is refused, and does no harm', async (t) => {
+  const dataDir = await dataFolder(t)
+  const first = await start(t, dataDir)
+  await t.rejects(start(t, dataDir), { message: /Another Heliograph is running/ })
+  t.equal((await append(first.url, await keyOf(dataDir), 1)).status, 201)
+})
+
+t.test('the separate processes need a database', async (t) => {
+  await t.rejects(startProcess(t, 'api', { DATA_DIR: await dataFolder(t) }), {
+    message: /needs DATABASE_URL/,
+  })
+})
