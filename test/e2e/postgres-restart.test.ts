@@ -43,10 +43,10 @@ t.test('restarting Postgres in the middle loses nothing that was answered', asyn
 
   const stored = new Set<string>()
   const refused: number[] = []
-  let writing = true
+  const enough = new AbortController()
   const writers = Promise.all(
     Array.from({ length: 4 }, async (_, writer) => {
-      for (let number = 0; writing; number++) {
+      for (let number = 0; !enough.signal.aborted; number++) {
         const { status, body } = await client.post('/events', {
           type: 'restart.test',
           payload: { writer, number },
@@ -61,7 +61,7 @@ t.test('restarting Postgres in the middle loses nothing that was answered', asyn
   postgres = await open()
   const before = stored.size
   await until(() => stored.size > before + 100, 'events are being stored again')
-  writing = false
+  enough.abort()
   await writers
 
   t.ok(
