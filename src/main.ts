@@ -5,6 +5,7 @@ import { ConfigError, loadConfig, readEnvironment, type Config } from './config.
 import { buildDeps, type Deps } from './deps.ts'
 import { createLog, type Log } from './platform/log.ts'
 import { onStopSignal } from './platform/stop-signal.ts'
+import { within } from './platform/within.ts'
 import { startWorker } from './worker.ts'
 import { welcome } from './welcome.ts'
 
@@ -46,12 +47,17 @@ async function run(role: Exclude<Role, 'migrate'>, config: Config, log: Log): Pr
   const app = role === 'worker' ? undefined : await buildApi(deps)
   const worker = role === 'api' ? undefined : startWorker(deps)
   stopper.ready(async () => {
-    await Promise.all([app?.close(), worker?.close(config.SHUTDOWN_TIMEOUT_MS)])
+    const timeoutMs = config.SHUTDOWN_TIMEOUT_MS
+    await Promise.all([app && closeApi(app, timeoutMs), worker?.close(timeoutMs)])
     await close()
   })
   if (app) await listen(app, config, deps)
   log.info({ pid: process.pid }, 'started')
 }
+
+/** Ends the streams and waits for the requests under way; after the time is over their connections are cut. */
+const closeApi = (app: FastifyInstance, timeoutMs: number): Promise<void> =>
+  within(timeoutMs, app.close()).catch(() => app.server.closeAllConnections())
 
 async function listen(app: FastifyInstance, config: Config, deps: Deps): Promise<void> {
   const address = await app.listen({ host: config.HOST, port: config.PORT })

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -19,6 +19,14 @@ const start = (t: Test, dataDir: string) => startProcess(t, 'all', { DATA_DIR: d
 const pidFile = (dataDir: string): string => join(dataDir, 'postgres/postmaster.pid')
 const keyOf = async (dataDir: string): Promise<string> =>
   JSON.parse(await readFile(join(dataDir, 'default-app.json'), 'utf8')).apiKey
+
+/** As a power cut would, in the middle of making the database. */
+async function killInitdb(dataDir: string): Promise<void> {
+  for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+    const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')
+    if (command.includes(`pgdata=${dataDir}`)) process.kill(Number(pid), 'SIGKILL')
+  }
+}
 
 const append = (url: string, key: string, number: number) =>
   call(url, 'POST', '/events', { key, body: { type: 'start.test', payload: { number } } })
@@ -98,8 +106,7 @@ t.test('a first start that was killed half-way is begun anew', async (t) => {
     () => 'ended',
   )
   await until(() => existsSync(join(dataDir, 'postgres.unfinished')), 'the database is being made')
-  const { execFileSync } = await import('node:child_process')
-  execFileSync('pkill', ['-KILL', '-f', `pgdata=${dataDir}`])
+  await killInitdb(dataDir)
   t.equal(await outcome, 'ended')
   const second = await start(t, dataDir)
   t.equal((await append(second.url, await keyOf(dataDir), 1)).status, 201)

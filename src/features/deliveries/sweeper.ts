@@ -7,6 +7,8 @@ import type { DeliveryQueue, QueuedDelivery } from './delivery-queue.ts'
 const BATCH = 1_000
 /** With this many jobs waiting the queue is alive and busy, and what is due is most likely in it. */
 const BUSY_QUEUE = 5_000
+/** Even then a few are swept, since a queue full of one subscription's jobs must not keep back the others. */
+const BUSY_BATCH = 100
 /** A swept delivery is left alone for this long; by then the queue has carried it, or lost it again. */
 const SWEEP_AGAIN_MS = 60_000
 
@@ -36,11 +38,11 @@ export function startSweeper(options: {
 
   /** @returns whether there may be more */
   async function sweep(): Promise<boolean> {
-    if ((await queue.queue.waiting()) > BUSY_QUEUE) return false
+    const limit = (await queue.queue.waiting()) > BUSY_QUEUE ? BUSY_BATCH : BATCH
     const { rows } = await pool.query<QueuedDelivery>({
       name: 'sweep',
       text: SWEEP,
-      values: [BATCH, againMs],
+      values: [limit, againMs],
     })
     if (rows.length === 0) return false
     queue.enqueue(rows)

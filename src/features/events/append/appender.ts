@@ -165,10 +165,11 @@ export function createAppender(options: AppenderOptions): Appender {
       if (!isDataError(error) || requests.length === 1) throw error
       // One of them holds what Postgres does not take, which no check foresaw: find it, keep the others.
       for (const request of requests) {
-        await store([request], repeats, outcomes).catch((own: Error) => {
+        await store([request], repeats, outcomes).catch((own: unknown) => {
+          if (!isDataError(own)) throw own
           outcomes.set(
             request,
-            new Problem('validation-failed', `The event cannot be stored: ${own.message}.`),
+            new Problem('validation-failed', 'The database does not take a value of this event.'),
           )
         })
       }

@@ -19,6 +19,8 @@ import type { LogTail } from './log-tail.ts'
 const HEARTBEAT_MS = 15_000
 /** A receiver that has not read anything for this long while something waited is cut off; it may resume. */
 const WRITE_DEADLINE_MS = 30_000
+/** How long a client has to take the last bytes of a stream that the server ends. */
+const FAREWELL_MS = 2_000
 /** Clients wait a random time in this range before they reconnect, so that they do not come all at once. */
 const RETRY_MS = { from: 500, to: 3_000 }
 
@@ -133,8 +135,10 @@ class Stream {
   /** Ends the stream; the client comes back and resumes. */
   sendAway(): void {
     const { raw } = this.#reply
-    if (raw.headersSent) raw.end(encodeRetry(randomRetry()))
-    else raw.destroy()
+    if (!raw.headersSent) return void raw.destroy()
+    raw.end(encodeRetry(randomRetry()))
+    // A client that reads nothing would keep the connection, and with it a server that is to stop.
+    setTimeout(() => raw.destroy(), FAREWELL_MS).unref()
   }
 
   #write(slice: Slice): boolean {
