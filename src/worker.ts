@@ -1,5 +1,6 @@
 import type { Deps } from './deps.ts'
-import { features, type Running } from './features.ts'
+import type { Running } from './feature.ts'
+import { features } from './features.ts'
 
 /** Starts every feature's consumers and recurring jobs. */
 export function startWorker(deps: Deps): Running {

@@ -8,9 +8,3 @@ export const newId = (): string => v7()
 
 /** The same UUIDv5 for the same name, in every installation. */
 export const idForName = (name: string): string => v5(name, NAME_NAMESPACE)
-
-/** The smallest UUIDv7 of a moment, for reading a time range from a table whose key is one. */
-export function firstIdAt(moment: Date): string {
-  const time = moment.getTime().toString(16).padStart(12, '0')
-  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-000000000000`
-}

@@ -18,11 +18,7 @@ t.test('a worker killed in the middle and a lost Redis lose no delivery', async 
   const receiver = await startReceiver(t)
   // Slow enough that the kill comes in the middle of many requests.
   receiver.answer = (response) => setTimeout(() => response.end(), 50)
-  await client.post('/subscriptions', {
-    name: 'all',
-    eventPatterns: ['*'],
-    destination: { type: 'webhook', url: receiver.url },
-  })
+  await client.subscribe(receiver.url)
 
   const ids: string[] = []
   for (let batch = 0; batch < EVENTS / 50; batch++) {
@@ -67,11 +63,7 @@ t.test('with Redis away events are taken, and delivered when it is back', async 
   ])
   const client = await createClient(api.url)
   const receiver = await startReceiver(t)
-  await client.post('/subscriptions', {
-    name: 'all',
-    eventPatterns: ['*'],
-    destination: { type: 'webhook', url: receiver.url },
-  })
+  await client.subscribe(receiver.url)
   await client.post('/events', { type: 'before.outage', payload: {} })
   await receiver.waitFor(1)
 
@@ -105,11 +97,7 @@ t.test('processes that start while Redis is away work once it is there', async (
   ])
   const client = await createClient(api.url)
   const receiver = await startReceiver(t)
-  await client.post('/subscriptions', {
-    name: 'all',
-    eventPatterns: ['*'],
-    destination: { type: 'webhook', url: receiver.url },
-  })
+  await client.subscribe(receiver.url)
   const { status } = await client.post('/events', { type: 'early.bird', payload: {} })
   t.equal(status, 201)
   await redis.start()

@@ -34,11 +34,7 @@ t.test('restarting Postgres in the middle loses nothing that was answered', asyn
   ])
   const client = await createClient(api.url)
   const receiver = await startReceiver(t)
-  await client.post('/subscriptions', {
-    name: 'all',
-    eventPatterns: ['*'],
-    destination: { type: 'webhook', url: receiver.url },
-  })
+  await client.subscribe(receiver.url)
   const observer = await observe(t, api.url, client.key, '?after=0')
 
   const stored = new Set<string>()

@@ -30,11 +30,7 @@ for (const backend of BACKENDS) {
     ])
     const client = await createClient(api.url)
     const receiver = await startReceiver(t)
-    const { body: subscription } = await client.post('/subscriptions', {
-      name: 'everything from GitHub',
-      eventPatterns: ['github.**'],
-      destination: { type: 'webhook', url: receiver.url },
-    })
+    const subscription = await client.subscribe(receiver.url, ['github.**'])
     const observer = await observe(t, api.url, client.key, '?types=github.**')
 
     for (const { type, payload } of EVENTS) {

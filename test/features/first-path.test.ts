@@ -10,12 +10,7 @@ for (const backend of BACKENDS) {
     const service = await startService(t, { backend })
     const client = await service.client()
     const receiver = await startReceiver(t)
-    const { status, body: subscription } = await client.post('/subscriptions', {
-      name: 'all orders',
-      eventPatterns: ['order.*'],
-      destination: { type: 'webhook', url: receiver.url },
-    })
-    t.equal(status, 201)
+    const subscription = await client.subscribe(receiver.url, ['order.*'])
     const observer = await observe(t, service.url, client.key, '')
 
     const payload = '{"order_id" : "A-1",  "big": 12345678901234567890, "2": 1, "1": "ü\\n"}'

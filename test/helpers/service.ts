@@ -87,12 +87,14 @@ export interface Client {
   post(path: string, body: unknown, headers?: Record<string, string>): Promise<Answer>
   patch(path: string, body: unknown): Promise<Answer>
   delete(path: string): Promise<Answer>
+  /** Has every event, or those of some patterns, posted to a URL. @returns the subscription */
+  subscribe(url: string, eventPatterns?: string[]): Promise<Answer['body']>
 }
 
 export async function createClient(baseUrl: string, name = 'test'): Promise<Client> {
   const { body } = await call(baseUrl, 'POST', '/apps', { key: ADMIN_KEY, body: { name } })
   const key: string = body.apiKey
-  return {
+  const client: Client = {
     appId: body.id,
     key,
     get: (path) => call(baseUrl, 'GET', path, { key }),
@@ -100,7 +102,14 @@ export async function createClient(baseUrl: string, name = 'test'): Promise<Clie
       call(baseUrl, 'POST', path, { key, body: content, ...(headers && { headers }) }),
     patch: (path, content) => call(baseUrl, 'PATCH', path, { key, body: content }),
     delete: (path) => call(baseUrl, 'DELETE', path, { key }),
+    async subscribe(url, eventPatterns = ['*']) {
+      const destination = { type: 'webhook', url }
+      const answer = await client.post('/subscriptions', { name: 'test', eventPatterns, destination })
+      if (answer.status !== 201) throw new Error(answer.text)
+      return answer.body
+    },
   }
+  return client
 }
 
 export interface Service {

@@ -1,7 +1,8 @@
-import type { Feature } from '../../features.ts'
+import type { Feature } from '../../feature.ts'
 import { appRoutes } from './routes.ts'
 
 export { createKeyFinder, type KeyFinder } from './keys.ts'
+export { raiseVersion } from './log-versions.ts'
 export { createAppService, type AppService } from './service.ts'
 
 export const apps: Feature = {

@@ -1,4 +1,4 @@
-import type { Feature } from '../../features.ts'
+import type { Feature } from '../../feature.ts'
 import { startDispatcher } from './dispatcher.ts'
 import { createDeliveryReader } from './reads.ts'
 import { deliveryRoutes } from './routes.ts'

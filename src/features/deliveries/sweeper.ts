@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Running } from '../../features.ts'
+import type { Running } from '../../feature.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Pool } from '../../platform/postgres/pool.ts'
 import type { DeliveryQueue, QueuedDelivery } from './delivery-queue.ts'

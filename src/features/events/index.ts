@@ -1,4 +1,4 @@
-import type { Feature } from '../../features.ts'
+import type { Feature } from '../../feature.ts'
 import { streamRoutes } from './live/stream-routes.ts'
 import { eventRoutes } from './routes.ts'
 import { eventTypeRoutes } from './types/routes.ts'

@@ -3,6 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply } from 'fastify'
 import { appIdOf } from '../../platform/http/auth.ts'
 import { pageOf, pageSize, POSITION_CURSOR, readCursor } from '../../platform/http/pagination.ts'
+import type { ProblemName } from '../../platform/http/problems.ts'
 import { ref, responses, Uuid } from '../../platform/http/schemas.ts'
 import type { Appender, Appended } from './append/appender.ts'
 import { readBatch, readEvent, type Limits } from './request-body.ts'
@@ -19,6 +20,20 @@ import {
 const tags = ['Events']
 const read = { access: 'events:read' as const }
 const write = { access: 'events:write' as const }
+
+const APPEND_PROBLEMS: ProblemName[] = [
+  'invalid-json',
+  'validation-failed',
+  'payload-too-large',
+  'unsupported-media-type',
+  'idempotency-conflict',
+  'reserved-event-type',
+  'unknown-event-type',
+  'too-many-event-types',
+  'schema-violation',
+  'unknown-origin',
+  'overloaded',
+]
 
 /** What an event may take beside its payload. */
 const EVENT_OVERHEAD_BYTES = 65_536
@@ -50,19 +65,7 @@ export const eventRoutes =
               200: { ...ref(Event), description: 'A repeat: the event that is there already.' },
               201: { ...ref(Event), description: 'Stored.' },
             },
-            [
-              'invalid-json',
-              'validation-failed',
-              'payload-too-large',
-              'unsupported-media-type',
-              'idempotency-conflict',
-              'reserved-event-type',
-              'unknown-event-type',
-              'too-many-event-types',
-              'schema-violation',
-              'unknown-origin',
-              'overloaded',
-            ],
+            APPEND_PROBLEMS,
           ),
         },
       },
@@ -93,19 +96,7 @@ export const eventRoutes =
               200: { ...Type.Object({ data: Type.Array(ref(Event)) }), description: 'A repeat.' },
               201: { ...Type.Object({ data: Type.Array(ref(Event)) }), description: 'Stored.' },
             },
-            [
-              'invalid-json',
-              'validation-failed',
-              'payload-too-large',
-              'unsupported-media-type',
-              'idempotency-conflict',
-              'reserved-event-type',
-              'unknown-event-type',
-              'too-many-event-types',
-              'schema-violation',
-              'unknown-origin',
-              'overloaded',
-            ],
+            APPEND_PROBLEMS,
           ),
         },
       },

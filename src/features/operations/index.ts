@@ -1,4 +1,4 @@
-import type { Feature, Running } from '../../features.ts'
+import type { Feature, Running } from '../../feature.ts'
 import type { Log } from '../../platform/log.ts'
 import { ensurePartitions } from '../../platform/postgres/migrate.ts'
 import type { Database } from '../../platform/postgres/pool.ts'

@@ -1,4 +1,4 @@
-import type { Feature } from '../../features.ts'
+import type { Feature } from '../../feature.ts'
 import { subscriptionRoutes } from './routes.ts'
 
 export { compilePatterns, PATTERN_FORM, type Matches } from './patterns.ts'

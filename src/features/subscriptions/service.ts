@@ -1,5 +1,6 @@
 import { sql, type Selectable } from 'kysely'
 import type { Static } from '@sinclair/typebox'
+import { raiseVersion } from '../apps/index.ts'
 import { notFound, Problem } from '../../platform/http/problems.ts'
 import { toPage, type Page } from '../../platform/http/pagination.ts'
 import { newId } from '../../platform/ids.ts'
@@ -19,14 +20,6 @@ export const secretContext = (appId: string, subscriptionId: string): string => 
  * appends: so a subscription gets every event after its creation and none from before it.
  */
 export function createSubscriptionService(db: Database, secrets: SecretBox) {
-  /** Locks the log head and makes every process read the subscriptions anew. */
-  const raiseVersion = (transaction: Database, appId: string) =>
-    transaction
-      .updateTable('app_logs')
-      .set({ subscriptions_version: sql`subscriptions_version + 1` })
-      .where('app_id', '=', appId)
-      .execute()
-
   const select = (appId: string) =>
     db.selectFrom('subscriptions').selectAll().where('app_id', '=', appId).where('deleted_at', 'is', null)
 
@@ -37,7 +30,7 @@ export function createSubscriptionService(db: Database, secrets: SecretBox) {
       const secret = input.secret ?? newSigningSecret()
       const id = newId()
       const row = await db.transaction().execute(async (transaction) => {
-        await raiseVersion(transaction, appId)
+        await raiseVersion(transaction, appId, 'subscriptions_version')
         return transaction
           .insertInto('subscriptions')
           .values({
@@ -77,7 +70,7 @@ export function createSubscriptionService(db: Database, secrets: SecretBox) {
     ): Promise<SubscriptionBody> {
       if (change.destination) checkUrl(change.destination.url)
       const row = await db.transaction().execute(async (transaction) => {
-        await raiseVersion(transaction, appId)
+        await raiseVersion(transaction, appId, 'subscriptions_version')
         return transaction
           .updateTable('subscriptions')
           .set({
@@ -99,7 +92,7 @@ export function createSubscriptionService(db: Database, secrets: SecretBox) {
     /** Its deliveries that are still pending are cancelled as the workers come to them. */
     async remove(appId: string, id: string): Promise<void> {
       const removed = await db.transaction().execute(async (transaction) => {
-        await raiseVersion(transaction, appId)
+        await raiseVersion(transaction, appId, 'subscriptions_version')
         return transaction
           .updateTable('subscriptions')
           .set({ deleted_at: sql`now()` })

@@ -6,9 +6,6 @@ import { startReceiver, type Receiver } from '../../helpers/receiver.ts'
 import { BACKENDS, startService, type Client } from '../../helpers/service.ts'
 import { until } from '../../helpers/until.ts'
 
-const subscribe = (client: Client, url: string) =>
-  client.post('/subscriptions', { name: 'all', eventPatterns: ['*'], destination: { type: 'webhook', url } })
-
 /** Appends an event and waits until its one delivery has ended. */
 async function deliver(client: Client, payload: object = {}) {
   const { body: event } = await client.post('/events', { type: 'attempt.test', payload })
@@ -26,7 +23,7 @@ async function withReceiver(t: Test, answer: Receiver['answer'], settings: Recor
   const client = await service.client()
   const receiver = await startReceiver(t)
   receiver.answer = answer
-  await subscribe(client, receiver.url)
+  await client.subscribe(receiver.url)
   return { service, client, receiver }
 }
 
@@ -39,7 +36,7 @@ for (const backend of BACKENDS) {
       response.statusCode = receiver.received.length < 3 ? 500 : 204
       response.end(receiver.received.length < 3 ? 'not now' : undefined)
     }
-    await subscribe(client, receiver.url)
+    await client.subscribe(receiver.url)
     const { event, delivery, attempts } = await deliver(client)
     t.match(delivery, { status: 'succeeded', attempts: 3, nextAttemptAt: null })
     t.match(attempts, [
@@ -61,7 +58,7 @@ for (const backend of BACKENDS) {
       response.statusCode = 503
       response.end()
     }
-    await subscribe(client, receiver.url)
+    await client.subscribe(receiver.url)
     const { event, delivery, attempts } = await deliver(client)
     t.match(delivery, { status: 'dead', attempts: 4 })
     t.equal(attempts.length, 4, 'one, and one for each wait of the schedule')
@@ -131,7 +128,7 @@ t.test('an endpoint that cannot be reached, or must not be, is told apart', asyn
   ]
   for (const { url, error } of cases) {
     const client = await service.client()
-    await subscribe(client, url)
+    await client.subscribe(url)
     const { delivery, attempts } = await deliver(client)
     t.equal(delivery.status, 'dead')
     t.match(attempts[0], { responseStatus: null, error }, url)

@@ -16,11 +16,7 @@ for (const backend of BACKENDS) {
     })
     const client = await service.client()
     const receiver = await startReceiver(t)
-    await client.post('/subscriptions', {
-      name: 'all',
-      eventPatterns: ['*'],
-      destination: { type: 'webhook', url: receiver.url },
-    })
+    await client.subscribe(receiver.url)
     const events = Array.from({ length: 100 }, (_, number) => ({ type: 'worker.test', payload: { number } }))
     for (let batch = 0; batch < EVENTS / events.length; batch++) {
       t.equal((await client.post('/events/batch', { events })).status, 201)
@@ -42,11 +38,7 @@ t.test('what was never queued is swept up', async (t) => {
   await startService(t, { databaseUrl: api.databaseUrl })
   const client = await api.client()
   const receiver = await startReceiver(t)
-  await client.post('/subscriptions', {
-    name: 'all',
-    eventPatterns: ['*'],
-    destination: { type: 'webhook', url: receiver.url },
-  })
+  await client.subscribe(receiver.url)
   await client.post('/events', { type: 'sweep.test', payload: {} })
   await receiver.waitFor(1)
 })
@@ -55,11 +47,7 @@ t.test('a delivery whose worker died is made again once its lease is over', asyn
   const service = await startService(t, { worker: false })
   const client = await service.client()
   const receiver = await startReceiver(t)
-  await client.post('/subscriptions', {
-    name: 'all',
-    eventPatterns: ['*'],
-    destination: { type: 'webhook', url: receiver.url },
-  })
+  await client.subscribe(receiver.url)
   await client.post('/events', { type: 'lease.test', payload: {} })
   const { rows } = await sql<{ until: Date }>`
     update deliveries set lease_until = now() + interval '1 second' returning lease_until as until`.execute(
@@ -75,11 +63,7 @@ t.test('closing a worker in the middle gives back what it did not begin', async 
   const client = await first.client()
   const receiver = await startReceiver(t)
   receiver.answer = (response) => setTimeout(() => response.end(), 100)
-  await client.post('/subscriptions', {
-    name: 'all',
-    eventPatterns: ['*'],
-    destination: { type: 'webhook', url: receiver.url },
-  })
+  await client.subscribe(receiver.url)
   const events = Array.from({ length: 300 }, (_, number) => ({ type: 'close.test', payload: { number } }))
   await client.post('/events/batch', { events })
   await receiver.waitFor(1)

@@ -1,6 +1,7 @@
 import { sql, type OnConflictBuilder } from 'kysely'
 import type { Static } from '@sinclair/typebox'
 import { compileSchema, SchemaError } from '../../../platform/json-schema.ts'
+import { raiseVersion } from '../../apps/index.ts'
 import { notFound, Problem } from '../../../platform/http/problems.ts'
 import { toPage, type Page } from '../../../platform/http/pagination.ts'
 import { newId } from '../../../platform/ids.ts'
@@ -19,14 +20,6 @@ type EventTypeBody = Static<typeof EventType>
  * appends, so no event is ever checked against a schema that was replaced before it.
  */
 export function createEventTypeService(db: Database) {
-  /** Locks the log head and makes every process read the types anew. */
-  const raiseVersion = (transaction: Database, appId: string) =>
-    transaction
-      .updateTable('app_logs')
-      .set({ types_version: sql`types_version + 1` })
-      .where('app_id', '=', appId)
-      .execute()
-
   async function refuseTooMany(transaction: Database, appId: string): Promise<void> {
     const { count } = await transaction
       .selectFrom('event_types')
@@ -87,7 +80,7 @@ export function createEventTypeService(db: Database) {
       const schema = input.jsonSchema ?? null
       checkSchema(schema)
       const id = await db.transaction().execute(async (transaction) => {
-        await raiseVersion(transaction, appId)
+        await raiseVersion(transaction, appId, 'types_version')
         const values = {
           description: input.description ?? null,
           domain: input.domain ?? null,
@@ -111,7 +104,7 @@ export function createEventTypeService(db: Database) {
     async register(appId: string, names: readonly string[]): Promise<void> {
       for (const name of names) refuseReserved(name)
       await db.transaction().execute(async (transaction) => {
-        await raiseVersion(transaction, appId)
+        await raiseVersion(transaction, appId, 'types_version')
         await transaction
           .insertInto('event_types')
           .values(names.map((name) => ({ app_id: appId, id: newId(), name })))
@@ -134,7 +127,7 @@ export function createEventTypeService(db: Database) {
       refuseGlobal(before)
       if (change.jsonSchema) checkSchema(change.jsonSchema)
       await db.transaction().execute(async (transaction) => {
-        await raiseVersion(transaction, appId)
+        await raiseVersion(transaction, appId, 'types_version')
         const row = await transaction
           .updateTable('event_types')
           .set({
@@ -159,7 +152,7 @@ export function createEventTypeService(db: Database) {
     async remove(appId: string, id: string): Promise<void> {
       refuseGlobal(await get(appId, id))
       await db.transaction().execute(async (transaction) => {
-        await raiseVersion(transaction, appId)
+        await raiseVersion(transaction, appId, 'types_version')
         await transaction
           .updateTable('event_types')
           .set({ deleted_at: sql`now()` })
