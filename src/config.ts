@@ -149,9 +149,9 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
   for (const name of Object.keys(Environment.properties)) {
     const value = environment[name]
     if (value === undefined || (value === '' && name !== 'OUTBOUND_ALLOW_CIDRS')) continue
-    given[name] = value
+    given[name] = fromText(value, Environment.properties[name as keyof typeof Environment.properties].type)
   }
-  const settings = Value.Convert(Environment, Value.Default(Environment, given))
+  const settings = Value.Default(Environment, given)
   const problems = [...Value.Errors(Environment, settings)].map(
     ({ path, message }) => `${path.slice(1)}: ${message.toLowerCase()}. ${describe(path.slice(1))}`,
   )
@@ -170,6 +170,13 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     ),
     retryDelaysMs: named('DELIVERY_RETRY_SCHEDULE', () => parseDurations(checked.DELIVERY_RETRY_SCHEDULE)),
   }
+}
+
+/** Only what is plainly a number or a truth value becomes one; the schema refuses the rest. */
+function fromText(value: string, type: string | undefined): unknown {
+  if (type === 'integer' && /^-?\d+$/.test(value)) return Number(value)
+  if (type === 'boolean' && /^(true|false)$/.test(value)) return value === 'true'
+  return value
 }
 
 function named<T>(name: string, parse: () => T): T {

@@ -1,6 +1,7 @@
-import { Ajv2020, type ErrorObject } from 'ajv/dist/2020.js'
+import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { RE2JS } from 're2js'
+import { canonicalJson } from './canonical-json.ts'
 
 const MAX_SCHEMA_BYTES = 65_536
 const MAX_VIOLATIONS = 100
@@ -26,18 +27,40 @@ export class SchemaError extends Error {
 const linearRegExp = Object.assign(
   (pattern: string) => {
     const compiled = RE2JS.compile(RE2JS.translateRegExp(pattern))
-    return { test: (text: string) => compiled.matcher(text).find() }
+    // Ajv keeps compiled patterns by this text.
+    return { test: (text: string) => compiled.matcher(text).find(), toString: () => `/${pattern}/u` }
   },
   { code: 'linearRegExp' },
 )
 
-const ajv = new Ajv2020({
-  strict: false,
-  allErrors: true,
-  addUsedSchema: false,
-  code: { regExp: linearRegExp },
-})
-;(addFormats as unknown as typeof addFormats.default)(ajv)
+/** Checks schemas themselves; nothing is ever added to it. */
+const metaSchema = new Ajv2020({ strict: false, logger: false })
+
+/** A compiler of its own for each schema: what one tenant's schema defines must not reach another's. */
+function newCompiler(): Ajv2020 {
+  const ajv = new Ajv2020({
+    strict: false,
+    allErrors: true,
+    ownProperties: true,
+    multipleOfPrecision: 9,
+    meta: false,
+    validateSchema: false,
+    logger: false,
+    code: { regExp: linearRegExp },
+  })
+  ;(addFormats as unknown as typeof addFormats.default)(ajv)
+  // Ajv's own compares every pair, which takes seconds for a payload of the largest size.
+  ajv.removeKeyword('uniqueItems')
+  ajv.addKeyword({
+    keyword: 'uniqueItems',
+    type: 'array',
+    schemaType: 'boolean',
+    error: { message: 'must not have the same item twice' },
+    validate: (unique: boolean, items: unknown[]) =>
+      !unique || new Set(items.map(canonicalJson)).size === items.length,
+  })
+  return ajv
+}
 
 /**
  * Compiles a JSON Schema of draft 2020-12, with formats.
@@ -46,17 +69,10 @@ const ajv = new Ajv2020({
  *   pattern that RE2 does not take
  */
 export function compileSchema(schema: object | boolean): Validate {
-  if (JSON.stringify(schema).length > MAX_SCHEMA_BYTES) {
+  if (Buffer.byteLength(JSON.stringify(schema)) > MAX_SCHEMA_BYTES) {
     throw new SchemaError(`The schema is longer than ${MAX_SCHEMA_BYTES} bytes.`)
   }
-  let check: ReturnType<typeof ajv.compile>
-  try {
-    check = ajv.compile(schema)
-  } catch (error) {
-    throw new SchemaError(`The schema cannot be used: ${(error as Error).message}.`, { cause: error })
-  } finally {
-    if (typeof schema === 'object') ajv.removeSchema(schema)
-  }
+  const check = compile(schema)
   return (value) => {
     try {
       return check(value) ? [] : (check.errors ?? []).slice(0, MAX_VIOLATIONS).map(toViolation)
@@ -64,6 +80,19 @@ export function compileSchema(schema: object | boolean): Validate {
       // a schema that refers to itself without end overflows the stack
       return [{ pointer: '', detail: 'the schema could not be evaluated on this value' }]
     }
+  }
+}
+
+function compile(schema: object | boolean): ValidateFunction {
+  try {
+    if (metaSchema.validateSchema(schema) !== true) {
+      throw new Error(metaSchema.errorsText(metaSchema.errors, { dataVar: '' }))
+    }
+    const check = newCompiler().compile(schema)
+    if ('$async' in check) throw new Error('$async is no keyword of JSON Schema')
+    return check
+  } catch (error) {
+    throw new SchemaError(`The schema cannot be used: ${(error as Error).message}.`, { cause: error })
   }
 }
 

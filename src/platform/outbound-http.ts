@@ -19,14 +19,16 @@ const NOT_PUBLIC = [
   '203.0.113.0/24',
   '224.0.0.0/4',
   '240.0.0.0/4',
-  '::/128',
-  '::1/128',
+  '::/96',
+  '::ffff:0:0:0/96',
   '64:ff9b::/96',
   '64:ff9b:1::/48',
   '100::/64',
   '2001::/23',
   '2001:db8::/32',
   '2002::/16',
+  '3fff::/20',
+  '5f00::/16',
   'fc00::/7',
   'fe80::/10',
   'fec0::/10',
@@ -86,9 +88,9 @@ export function parseCidrs(text: string): string[] {
     .map((part) => part.trim())
     .filter((part) => part !== '')
   for (const range of ranges) {
-    const [address = '', prefix = ''] = range.split('/')
+    const [address = '', prefix = '', ...more] = range.split('/')
     const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1
-    if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > bits) {
+    if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > bits || more.length > 0) {
       throw new Error(`"${range}" is not an address range: write for example 10.0.0.0/8 or fd00::/8.`)
     }
   }

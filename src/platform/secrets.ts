@@ -33,7 +33,9 @@ export function createSecretBox(key: string): SecretBox {
       return Buffer.concat([iv, cipher.getAuthTag(), body])
     },
     open(sealed, context) {
-      const decipher = createDecipheriv(ALGORITHM, secretKey, sealed.subarray(0, IV_BYTES))
+      const decipher = createDecipheriv(ALGORITHM, secretKey, sealed.subarray(0, IV_BYTES), {
+        authTagLength: TAG_BYTES,
+      })
         .setAAD(Buffer.from(context))
         .setAuthTag(sealed.subarray(IV_BYTES, IV_BYTES + TAG_BYTES))
       return Buffer.concat([

@@ -56,5 +56,5 @@ function toNewEvent(
       { pointer: `${pointer}/payload`, detail: `is nested deeper than ${MAX_DEPTH}` },
     ])
   }
-  return { ...body, payload }
+  return { ...body, payload, payloadValue: body.payload }
 }

@@ -1,8 +1,16 @@
 import { Type, type SchemaOptions, type Static, type TSchema, type TUnsafe } from '@sinclair/typebox'
 import { PROBLEMS, problemType, type ProblemName } from './problems.ts'
 
+const UUID_FORM = '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
+
 export const Uuid = (options: SchemaOptions = {}) =>
-  Type.String({ format: 'uuid', examples: ['019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'], ...options })
+  // Not left to the format alone, which also takes `urn:uuid:`.
+  Type.String({
+    format: 'uuid',
+    pattern: UUID_FORM,
+    examples: ['019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'],
+    ...options,
+  })
 
 export const Timestamp = (options: SchemaOptions = {}) =>
   Type.String({ format: 'date-time', examples: ['2026-11-21T17:32:56.188Z'], ...options })

@@ -53,15 +53,13 @@ const writeText = (value: string, into: Buffer, at: number): void => {
   into.write(value, at, 'utf8')
 }
 
+const writeUuid = (value: string, into: Buffer, at: number): void => {
+  if (into.write(value.replaceAll('-', ''), at, 'hex') !== 16) throw new TypeError(`Not a UUID: ${value}`)
+}
+
 /** Encoders by element type. Each takes the elements and gives a query parameter to be cast, e.g. `$1::uuid[]`. */
 export const pgArray = {
-  uuid: (values: readonly (string | null)[]): Buffer =>
-    encode(
-      OID.uuid,
-      values,
-      () => 16,
-      (value, into, at) => into.write(value.replaceAll('-', ''), at, 'hex'),
-    ),
+  uuid: (values: readonly (string | null)[]): Buffer => encode(OID.uuid, values, () => 16, writeUuid),
   text: (values: readonly (string | null)[]): Buffer => encode(OID.text, values, textSize, writeText),
   /** The elements are JSON texts, stored to the letter. */
   json: (values: readonly (string | null)[]): Buffer => encode(OID.json, values, textSize, writeText),

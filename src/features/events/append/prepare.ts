@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { canonicalJson } from '../../../platform/canonical-json.ts'
 import type { Violation } from '../../../platform/json-schema.ts'
 import { Problem } from '../../../platform/http/problems.ts'
 import { newId } from '../../../platform/ids.ts'
@@ -16,6 +17,8 @@ export interface NewEvent {
   type: string
   /** The payload as JSON text, kept to the letter. */
   payload: string
+  /** The same parsed. */
+  payloadValue: unknown
   edges?: readonly Edge[]
   originEventId?: string
   externalId?: string
@@ -95,7 +98,7 @@ export function prepareEvents(
   const prepared = events.map((event, index): PreparedEvent => {
     const type = routing.typeOf(event.type)
     if (!type) throw new Error(`The type ${event.type} was not registered.`)
-    const violations = type.schema?.validate(JSON.parse(event.payload)) ?? []
+    const violations = type.schema?.validate(event.payloadValue) ?? []
     if (type.enforce) {
       const payload = isBatch ? `/events/${index}/payload` : '/payload'
       refused.push(...violations.map(({ pointer, detail }) => ({ pointer: payload + pointer, detail })))
@@ -177,20 +180,6 @@ export function keysOf(
 
 /** Equal for events that mean the same, whatever the order of their keys or their white space. */
 function contentHash(event: NewEvent): Buffer {
-  const { payload, ...rest } = event
-  return createHash('sha256')
-    .update(canonical({ ...rest, payload: JSON.parse(payload) }))
-    .digest()
-}
-
-function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
-  if (typeof value === 'object' && value !== null) {
-    const members = Object.entries(value)
-      .filter(([, member]) => member !== undefined)
-      .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, member]) => `${JSON.stringify(key)}:${canonical(member)}`)
-    return `{${members.join(',')}}`
-  }
-  return JSON.stringify(value)
+  const { payload: _text, ...meaning } = event
+  return createHash('sha256').update(canonicalJson(meaning)).digest()
 }

@@ -1,0 +1,205 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join, posix } from 'node:path'
+import t from 'tap'
+
+const ROOT = join(import.meta.dirname, '..')
+const MAX_LINES = 400
+/** What only the platform talks to. */
+const BACKENDS = new Set(['pg', 'bullmq', 'ioredis'])
+
+/** Texts of source files by their path, such as `src/features/apps/index.ts`. */
+type Sources = ReadonlyMap<string, string>
+
+interface Import {
+  from: string
+  /** As it is written. */
+  specifier: string
+  /** Path of the source file, or undefined for a package. */
+  target: string | undefined
+  /** Erased before the program runs. */
+  typeOnly: boolean
+}
+
+/** `import … from '…'`, `export … from '…'`, and `import '…'`. */
+const STATEMENT =
+  /^[ \t]*(?:import|export)\s+(?<clause>(?:type\s+)?[^'"`;=()]*?\bfrom\s*)?['"](?<specifier>[^'"]+)['"]/gm
+const CALL = /\b(?:import|require)\s*\(\s*['"`](?<specifier>[^'"`]+)['"`]/g
+
+function importsOf(from: string, text: string): Import[] {
+  const found = [...text.matchAll(STATEMENT), ...text.matchAll(CALL)]
+  return found.map(({ groups = {} }) => {
+    const { clause = '', specifier = '' } = groups
+    const isPath = specifier.startsWith('.')
+    return {
+      from,
+      specifier,
+      target: isPath ? posix.normalize(posix.join(dirname(from), specifier)) : undefined,
+      typeOnly: /^type\s/.test(clause),
+    }
+  })
+}
+
+const importsIn = (sources: Sources): Import[] =>
+  [...sources].flatMap(([path, text]) => importsOf(path, text))
+
+const isPlatform = (path: string): boolean => path.startsWith('src/platform/')
+const featureOf = (path: string): string | undefined => /^src\/features\/([^/]+)\//.exec(path)?.[1]
+const name = ({ from, specifier }: Import): string => `${from} imports ${specifier}`
+
+/** The platform is below everything else: it imports packages and itself. */
+const platformImports = (sources: Sources): string[] =>
+  importsIn(sources)
+    .filter(({ from, target }) => isPlatform(from) && target !== undefined && !isPlatform(target))
+    .map(name)
+
+/** `index.ts` is a feature's only public face. */
+const pastIndexImports = (sources: Sources): string[] =>
+  importsIn(sources)
+    .filter(({ from, target = '' }) => {
+      const feature = featureOf(target)
+      if (feature === undefined || feature === featureOf(from)) return false
+      return target !== `src/features/${feature}/index.ts`
+    })
+    .map(name)
+
+const backendImports = (sources: Sources): string[] =>
+  importsIn(sources)
+    .filter(({ from, specifier }) => !isPlatform(from) && BACKENDS.has(specifier.split('/')[0] ?? ''))
+    .map(name)
+
+/** Circles of features that import each other while the program runs, with the imports that close them. */
+function featureCycles(sources: Sources): string[] {
+  const between = importsIn(sources).filter(({ from, target = '', typeOnly }) => {
+    const [importer, imported] = [featureOf(from), featureOf(target)]
+    return !typeOnly && importer !== undefined && imported !== undefined && importer !== imported
+  })
+  const leadsTo = (start: string, goal: string, seen = new Set<string>()): boolean => {
+    if (start === goal) return true
+    if (seen.has(start)) return false
+    seen.add(start)
+    return between.some(
+      ({ from, target = '' }) =>
+        featureOf(from) === start && leadsTo(featureOf(target) as string, goal, seen),
+    )
+  }
+  return between
+    .filter(({ from, target = '' }) => leadsTo(featureOf(target) as string, featureOf(from) as string))
+    .map(name)
+}
+
+const longFiles = (sources: Sources): string[] =>
+  [...sources].flatMap(([path, text]) => {
+    const lines = text.replace(/\n$/, '').split('\n').length
+    return lines > MAX_LINES ? [`${path} has ${lines} lines`] : []
+  })
+
+async function readSources(): Promise<Sources> {
+  const files = await readdir(join(ROOT, 'src'), { recursive: true })
+  const entries = files
+    .filter((file) => file.endsWith('.ts'))
+    .map(async (file): Promise<[string, string]> => {
+      return [posix.join('src', file.replaceAll('\\', '/')), await readFile(join(ROOT, 'src', file), 'utf8')]
+    })
+  return new Map(await Promise.all(entries))
+}
+
+t.test('the source', async (t) => {
+  const sources = await readSources()
+  t.ok(sources.size > 50, 'all of it was read')
+  t.same(
+    importsIn(sources).filter(({ target }) => target?.startsWith('src/') && !sources.has(target)),
+    [],
+    'every import leads to a file',
+  )
+  t.same(platformImports(sources), [], 'the platform imports nothing above it')
+  t.same(pastIndexImports(sources), [], 'a feature is imported through its index.ts alone')
+  t.same(backendImports(sources), [], 'only the platform imports pg, bullmq and ioredis')
+  t.same(featureCycles(sources), [], 'features do not import each other in a circle')
+  t.same(longFiles(sources), [], `no file has more than ${MAX_LINES} lines`)
+})
+
+t.test('imports are seen in every form, and nothing else is', async (t) => {
+  const text = `
+import a from 'a'
+import type { B } from './b.ts'
+import { type C, c } from '../c.ts'
+import {
+  d,
+  type D,
+} from "d/sub"
+import './e.ts'
+import * as f from 'f'
+import packageJson from '../package.json' with { type: 'json' }
+export { g } from './g.ts'
+export type { H } from './h.ts'
+export * from './i.ts'
+const j = await import('j')
+const k = (await import(\`k\`)) as unknown
+export const text = 'from'
+export const list = ['not']
+// it is imported from 'elsewhere'
+import { late } from 'late'
+`
+  t.same(
+    importsOf('src/x/y.ts', text).map(({ specifier, target, typeOnly }) => [specifier, target, typeOnly]),
+    [
+      ['a', undefined, false],
+      ['./b.ts', 'src/x/b.ts', true],
+      ['../c.ts', 'src/c.ts', false],
+      ['d/sub', undefined, false],
+      ['./e.ts', 'src/x/e.ts', false],
+      ['f', undefined, false],
+      ['../package.json', 'src/package.json', false],
+      ['./g.ts', 'src/x/g.ts', false],
+      ['./h.ts', 'src/x/h.ts', true],
+      ['./i.ts', 'src/x/i.ts', false],
+      ['late', undefined, false],
+      ['j', undefined, false],
+      ['k', undefined, false],
+    ],
+  )
+})
+
+t.test('each rule finds who breaks it', async (t) => {
+  const sources = new Map([
+    [
+      'src/platform/a.ts',
+      `import type { Deps } from '../deps.ts'\nimport { b } from './b.ts'\nimport 'pg'\n`,
+    ],
+    ['src/platform/http/b.ts', `import { apps } from '../../features/apps/index.ts'\n`],
+    [
+      'src/features/apps/index.ts',
+      `import { keys } from './keys.ts'\nimport { e } from '../events/index.ts'\n`,
+    ],
+    [
+      'src/features/apps/keys.ts',
+      `import type { Pool } from 'pg'\nimport type { R } from '../events/reads.ts'\n`,
+    ],
+    ['src/features/events/index.ts', `export { d } from '../deliveries/index.ts'\n`],
+    [
+      'src/features/events/live/tail.ts',
+      `import { x } from '../../../platform/a.ts'\nimport '../reads.ts'\n`,
+    ],
+    ['src/features/deliveries/index.ts', `import { a } from '../apps/index.ts'\n`],
+    ['src/features/deliveries/reads.ts', `import type { E } from '../events/index.ts'\n`],
+    ['src/features/operations/index.ts', `import { e } from '../events/index.ts'\n`],
+    ['src/deps.ts', `import { keys } from './features/apps/keys.ts'\nimport { Queue } from 'bullmq/x'\n`],
+    ['src/long.ts', 'x\n'.repeat(401)],
+    ['src/just.ts', 'x\n'.repeat(400)],
+  ])
+  t.same(platformImports(sources), [
+    'src/platform/a.ts imports ../deps.ts',
+    'src/platform/http/b.ts imports ../../features/apps/index.ts',
+  ])
+  t.same(pastIndexImports(sources), [
+    'src/features/apps/keys.ts imports ../events/reads.ts',
+    'src/deps.ts imports ./features/apps/keys.ts',
+  ])
+  t.same(backendImports(sources), ['src/features/apps/keys.ts imports pg', 'src/deps.ts imports bullmq/x'])
+  t.same(featureCycles(sources), [
+    'src/features/apps/index.ts imports ../events/index.ts',
+    'src/features/events/index.ts imports ../deliveries/index.ts',
+    'src/features/deliveries/index.ts imports ../apps/index.ts',
+  ])
+  t.same(longFiles(sources), ['src/long.ts has 401 lines'])
+})
