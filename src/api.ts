@@ -1,4 +1,9 @@
-import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifySchemaCompiler,
+} from 'fastify'
 import { Ajv } from 'ajv'
 import addFormats from 'ajv-formats'
 import packageJson from '../package.json' with { type: 'json' }
@@ -28,9 +33,10 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
+    // The option's type describes Fastify's own factory only.
+    schemaController: { compilersFactory: { buildValidator: buildValidator as never } },
     routerOptions: { maxParamLength: 200 },
   })
-  useValidators(app)
   registerErrorHandler(app)
   logRequests(app)
   await registerOpenApi(app, { version: packageJson.version, webhooks })
@@ -42,15 +48,18 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
   return app
 }
 
-/** Bodies must have the right types; what stands in a URL or a header is text and is converted. */
-function useValidators(app: FastifyInstance): void {
+/**
+ * Bodies must have the right types; what stands in a URL or a header is text and is converted.
+ *
+ * A factory rather than `setValidatorCompiler`: a scope that adds schemas of its own would go back to
+ * Fastify's default validator, which converts bodies too and drops what it does not know.
+ */
+function buildValidator(): FastifySchemaCompiler<object> {
   const options = { allErrors: true, strict: false, removeAdditional: false, useDefaults: false } as const
   const exact = new Ajv(options)
   const converting = new Ajv({ ...options, coerceTypes: 'array' })
   for (const ajv of [exact, converting]) (addFormats as unknown as typeof addFormats.default)(ajv)
-  app.setValidatorCompiler(({ schema, httpPart }) =>
-    (httpPart === 'body' ? exact : converting).compile(schema as object),
-  )
+  return ({ schema, httpPart }) => (httpPart === 'body' ? exact : converting).compile(schema)
 }
 
 /** One line per request, with all there is to say about it. */
