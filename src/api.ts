@@ -11,7 +11,7 @@ import type { Deps } from './deps.ts'
 import { features } from './features.ts'
 import { webhooks } from './features/deliveries/index.ts'
 import { registerAuth } from './platform/http/auth.ts'
-import { registerErrorHandler } from './platform/http/error-handler.ts'
+import { registerErrorHandler, sendProblem, toProblem } from './platform/http/error-handler.ts'
 import { registerOpenApi } from './platform/http/openapi.ts'
 import { registerJsonParser } from './platform/http/raw-json.ts'
 
@@ -33,6 +33,9 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
+    frameworkErrors(error, request, reply) {
+      void sendProblem(reply, toProblem(error, request))
+    },
     // The option's type describes Fastify's own factory only.
     schemaController: { compilersFactory: { buildValidator: buildValidator as never } },
     routerOptions: { maxParamLength: 200 },

@@ -5,6 +5,13 @@ const PREFIX = 'whsec_'
 /** A new signing secret in the form of the Standard Webhooks specification: `whsec_` and 32 random bytes. */
 export const newSigningSecret = (): string => PREFIX + randomBytes(32).toString('base64')
 
+/** Whether a text is a secret that any Standard Webhooks library takes: 24 to 64 bytes in proper base64. */
+export function isSigningSecret(text: string): boolean {
+  const encoded = text.slice(PREFIX.length)
+  const key = Buffer.from(encoded, 'base64')
+  return text.startsWith(PREFIX) && key.toString('base64') === encoded && key.length >= 24 && key.length <= 64
+}
+
 /**
  * The three headers of the Standard Webhooks specification, signed with HMAC-SHA256 (`v1`).
  *

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ID_CURSOR, pageOf, pageQuery, pageSize, readCursor } from '../../platform/http/pagination.ts'
-import { ref, responses, Uuid } from '../../platform/http/schemas.ts'
+import { BODY_PROBLEMS, ref, responses, Uuid } from '../../platform/http/schemas.ts'
 import { ApiKey, App, CreatedApiKey, CreatedApp, NewApiKey, NewApp } from './schemas.ts'
 import type { AppService } from './service.ts'
 
@@ -27,7 +27,7 @@ export const appRoutes =
           operationId: 'createApp',
           summary: 'Create an app',
           body: NewApp,
-          response: responses({ 201: ref(CreatedApp) }, ['invalid-json', 'validation-failed']),
+          response: responses({ 201: ref(CreatedApp) }, [...BODY_PROBLEMS]),
         },
       },
       async (request, reply) => reply.code(201).send(await apps.create(request.body.name)),
@@ -79,11 +79,7 @@ export const appRoutes =
           summary: 'Create an API key',
           params: AppId,
           body: NewApiKey,
-          response: responses({ 201: ref(CreatedApiKey) }, [
-            'invalid-json',
-            'validation-failed',
-            'not-found',
-          ]),
+          response: responses({ 201: ref(CreatedApiKey) }, [...BODY_PROBLEMS, 'not-found']),
         },
       },
       async (request, reply) => {

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { pageQuery } from '../../platform/http/pagination.ts'
-import { Nullable, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { AnyObject, Nullable, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 
 const Status = Type.Union(
   [Type.Literal('pending'), Type.Literal('succeeded'), Type.Literal('dead'), Type.Literal('cancelled')],
@@ -30,7 +30,7 @@ export const Attempt = Type.Object(
     startedAt: Timestamp(),
     durationMs: Type.Integer({ description: 'Milliseconds from its start to the end of the response.' }),
     responseStatus: Nullable(Type.Integer(), { description: 'null when there was no response.' }),
-    responseHeaders: Nullable(Type.Record(Type.String(), Type.String())),
+    responseHeaders: Nullable(AnyObject()),
     responseBody: Nullable(Type.String(), { description: 'Its beginning, up to 16 KiB.' }),
     error: Nullable(Type.String(), { description: 'Why it failed.' }),
   },

@@ -1,11 +1,11 @@
 import { Type } from '@sinclair/typebox'
-import { Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { AnyObject, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 
 const WebhookBody = Type.Object({
   event_id: Uuid(),
   event_type: Type.String({ examples: ['order.placed'] }),
   app_id: Uuid(),
-  payload: Type.Record(Type.String(), Type.Unknown(), { description: 'Exactly as it was appended.' }),
+  payload: AnyObject({ description: 'Exactly as it was appended.' }),
   edges: Type.Array(
     Type.Object({ type: Type.String(), target_type: Type.String(), target_id: Type.String() }),
   ),

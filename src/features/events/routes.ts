@@ -4,7 +4,7 @@ import type { FastifyReply } from 'fastify'
 import { appIdOf } from '../../platform/http/auth.ts'
 import { pageOf, pageSize, POSITION_CURSOR, readCursor } from '../../platform/http/pagination.ts'
 import type { ProblemName } from '../../platform/http/problems.ts'
-import { ref, responses, Uuid } from '../../platform/http/schemas.ts'
+import { BODY_PROBLEMS, ref, responses, Uuid } from '../../platform/http/schemas.ts'
 import type { Appender, Appended } from './append/appender.ts'
 import { readBatch, readEvent, type Limits } from './request-body.ts'
 import type { EventReader } from './reads.ts'
@@ -22,10 +22,7 @@ const read = { access: 'events:read' as const }
 const write = { access: 'events:write' as const }
 
 const APPEND_PROBLEMS: ProblemName[] = [
-  'invalid-json',
-  'validation-failed',
-  'payload-too-large',
-  'unsupported-media-type',
+  ...BODY_PROBLEMS,
   'idempotency-conflict',
   'reserved-event-type',
   'unknown-event-type',

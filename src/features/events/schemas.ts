@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { PATTERN_FORM } from '../subscriptions/index.ts'
-import { Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { AnyObject, Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 import { pageQuery } from '../../platform/http/pagination.ts'
 
 export const MAX_BATCH_EVENTS = 1000
@@ -14,7 +14,7 @@ export const TypeName = Type.String({
   examples: ['order.placed'],
 })
 
-const Payload = Type.Record(Type.String(), Type.Unknown(), {
+const Payload = AnyObject({
   description: 'Any JSON object. It is stored and passed on exactly as it was sent.',
   examples: [{ order_id: 'A-1001', total: 42.5 }],
 })
@@ -140,7 +140,7 @@ export const StreamQuery = Type.Object(
   { additionalProperties: false },
 )
 
-const JsonSchemaDocument = Type.Record(Type.String(), Type.Unknown(), {
+const JsonSchemaDocument = AnyObject({
   description: 'JSON Schema, draft 2020-12. Patterns are RE2 (no look-around, no back-references).',
   examples: [{ type: 'object', required: ['order_id'], properties: { order_id: { type: 'string' } } }],
 })

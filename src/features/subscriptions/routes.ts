@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { appIdOf } from '../../platform/http/auth.ts'
 import { ID_CURSOR, pageOf, pageQuery, pageSize, readCursor } from '../../platform/http/pagination.ts'
-import { ref, responses, Uuid } from '../../platform/http/schemas.ts'
+import { BODY_PROBLEMS, ref, responses, Uuid } from '../../platform/http/schemas.ts'
 import { CreatedSubscription, NewSubscription, Subscription, SubscriptionChange } from './schemas.ts'
 import type { SubscriptionService } from './service.ts'
 
@@ -29,11 +29,7 @@ export const subscriptionRoutes =
           description:
             'It gets every event that is appended after this request was answered and none from before it.',
           body: NewSubscription,
-          response: responses({ 201: ref(CreatedSubscription) }, [
-            'invalid-json',
-            'validation-failed',
-            'invalid-destination',
-          ]),
+          response: responses({ 201: ref(CreatedSubscription) }, [...BODY_PROBLEMS, 'invalid-destination']),
         },
       },
       async (request, reply) =>
@@ -85,8 +81,7 @@ export const subscriptionRoutes =
           params: Id,
           body: SubscriptionChange,
           response: responses({ 200: ref(Subscription) }, [
-            'invalid-json',
-            'validation-failed',
+            ...BODY_PROBLEMS,
             'not-found',
             'invalid-destination',
           ]),

@@ -7,7 +7,7 @@ import { newId } from '../../platform/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { Subscriptions } from '../../platform/postgres/tables.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
-import { newSigningSecret } from '../../platform/signing.ts'
+import { isSigningSecret, newSigningSecret } from '../../platform/signing.ts'
 import type { NewSubscription, Subscription, SubscriptionChange } from './schemas.ts'
 
 type SubscriptionBody = Static<typeof Subscription>
@@ -28,6 +28,11 @@ export function createSubscriptionService(db: Database, secrets: SecretBox) {
     async create(appId: string, input: Static<typeof NewSubscription>) {
       checkUrl(input.destination.url)
       const secret = input.secret ?? newSigningSecret()
+      if (!isSigningSecret(secret)) {
+        throw new Problem('validation-failed', 'Leave the secret out to have one made.', [
+          { pointer: '/secret', detail: 'must be whsec_ and 24 to 64 bytes in base64' },
+        ])
+      }
       const id = newId()
       const row = await db.transaction().execute(async (transaction) => {
         await raiseVersion(transaction, appId, 'subscriptions_version')

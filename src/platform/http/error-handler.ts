@@ -3,7 +3,7 @@ import type { ErrorObject } from 'ajv'
 import { toViolation } from '../json-schema.ts'
 import { OverloadedError } from '../micro-batcher.ts'
 import { isUnavailable } from '../postgres/errors.ts'
-import { Problem } from './problems.ts'
+import { MAX_ERRORS, Problem } from './problems.ts'
 
 const RETRY_AFTER_SECONDS = '1'
 
@@ -44,14 +44,15 @@ interface ErrorLike {
   validationContext?: string
 }
 
-function toProblem(error: unknown, request: FastifyRequest): Problem {
+/** The problem that an error is answered with; an unexpected one is logged here. */
+export function toProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error
   if (error instanceof OverloadedError) {
     return new Problem('overloaded', 'Too many appends are waiting. Nothing was stored; try again shortly.')
   }
   const { code, statusCode, message, validation, validationContext } = error as ErrorLike
   if (validation) {
-    const violations = validation.map(toViolation)
+    const violations = validation.slice(0, MAX_ERRORS).map(toViolation)
     const where = validationContext === 'body' ? 'body' : (validationContext ?? 'request')
     return new Problem('validation-failed', `The ${where} is not as it should be: see "errors".`, violations)
   }

@@ -18,7 +18,7 @@ export const pageQuery = {
   ),
   after: Type.Optional(
     Type.String({
-      maxLength: 200,
+      maxLength: 300,
       description: '`pageInfo.endCursor` of the page before; leave it out for the first.',
     }),
   ),

@@ -28,6 +28,9 @@ export const PROBLEMS = {
   unavailable: { status: 503, title: 'The database cannot be reached; try again shortly' },
 } as const
 
+/** A problem lists so many of the things that are wrong. */
+export const MAX_ERRORS = 100
+
 export type ProblemName = keyof typeof PROBLEMS
 
 /** The `type` of a problem: a URN, so that it stays the same wherever the service runs. */
@@ -41,12 +44,12 @@ export class Problem extends Error {
 
   /**
    * @param detail what is wrong with this very request and what to do about it, for a person
-   * @param errors each thing that is wrong, with a JSON pointer into the body
+   * @param errors each thing that is wrong, with a JSON pointer into the body; the first hundred are kept
    */
   constructor(problem: ProblemName, detail: string, errors?: readonly Violation[]) {
     super(detail)
     this.problem = problem
-    this.errors = errors
+    this.errors = errors?.slice(0, MAX_ERRORS)
   }
 
   get status(): number {

@@ -18,9 +18,21 @@ export const Timestamp = (options: SchemaOptions = {}) =>
 export const Nullable = <S extends TSchema>(schema: S, options: SchemaOptions = {}) =>
   Type.Union([schema, Type.Null()], options)
 
-/** Text that Postgres can store: it has no zero character. */
+/** Text that Postgres stores as it is: without zero characters and halves of surrogate pairs. */
 export const Text = (maxLength: number, options: SchemaOptions = {}) =>
-  Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000]*$', ...options })
+  Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000\\ud800-\\udfff]*$', ...options })
+
+/** An object with any members. (`Type.Record` looks at each name, and leaves out those with a line break.) */
+export const AnyObject = (options: SchemaOptions = {}) =>
+  Type.Unsafe<Record<string, unknown>>({ type: 'object', additionalProperties: true, ...options })
+
+/** Errors of any route that takes a body. */
+export const BODY_PROBLEMS = [
+  'invalid-json',
+  'validation-failed',
+  'payload-too-large',
+  'unsupported-media-type',
+] as const satisfies ProblemName[]
 
 /** Refers to a schema that was added by its `$id`, so that the OpenAPI document names it once. */
 export const ref = <S extends TSchema>(schema: S): TUnsafe<Static<S>> => {
@@ -57,7 +69,10 @@ const COMMON: ProblemName[] = ['unauthorized', 'forbidden', 'internal', 'unavail
  *
  * @param problems the errors it may answer with, beside those that every route has
  */
-export function responses<S extends Record<number, TSchema>>(success: S, problems: ProblemName[] = []): S {
+export function responses<S extends Record<number, TSchema>>(
+  success: S,
+  problems: readonly ProblemName[] = [],
+): S {
   const byStatus = Map.groupBy([...COMMON, ...problems], (name) => PROBLEMS[name].status)
   const errors = [...byStatus].map(([status, names]) => [
     status,

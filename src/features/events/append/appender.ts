@@ -6,10 +6,12 @@ import type { EventTypeService } from '../types/service.ts'
 import type { EventState, StoredEvent } from '../event.ts'
 import { findRepeats, refuseUnknownOrigins } from './lookups.ts'
 import {
+  checkSchemas,
   keyName,
   keysOf,
   prepareEvents,
   unknownTypes,
+  type EventKey,
   type NewEvent,
   type PreparedAppend,
   type PreparedEvent,
@@ -103,11 +105,13 @@ export function createAppender(options: AppenderOptions): Appender {
   const registering = new Map<string, Promise<void>>()
 
   /** The app's routing, once it has the types of the events. One registration per app at a time. */
-  async function routingFor(appId: string, events: readonly NewEvent[]): Promise<Routing> {
+  async function routingFor(appId: string, events: readonly NewEvent[], isBatch: boolean): Promise<Routing> {
     for (;;) {
       const routing = await routings.get(appId)
       const unknown = unknownTypes(events, routing)
       if (unknown.length === 0) return routing
+      // Before anything is registered for events that are refused.
+      checkSchemas(events, routing, isBatch)
       if (!options.autoRegister) {
         throw new Problem(
           'unknown-event-type',
@@ -125,6 +129,26 @@ export function createAppender(options: AppenderOptions): Appender {
       })
       registering.set(appId, registration)
       await registration
+    }
+  }
+
+  /** @returns undefined when it was refused by a routing that is out of date by now: to be looked at again */
+  async function prepare(
+    appId: string,
+    events: readonly NewEvent[],
+    keys: readonly (readonly EventKey[])[],
+    isBatch: boolean,
+  ): Promise<Request | undefined> {
+    const before = await routings.get(appId)
+    try {
+      const routing = await routingFor(appId, events, isBatch)
+      return { appId, routing, events: prepareEvents(events, keys, routing, isBatch) }
+    } catch (error) {
+      if (error instanceof Problem && !(await routings.isCurrent(appId, before))) {
+        routings.drop(appId, before)
+        return undefined
+      }
+      throw error
     }
   }
 
@@ -204,9 +228,9 @@ export function createAppender(options: AppenderOptions): Appender {
       const keys = keysOf(events, idempotencyKey, isBatch)
       await refuseUnknownOrigins(db, appId, events, isBatch)
       for (let round = 0; round < MAX_ROUNDS; round++) {
-        const routing = await routingFor(appId, events)
-        const prepared = prepareEvents(events, keys, routing, isBatch)
-        const outcome = await batcher.add({ appId, routing, events: prepared })
+        const prepared = await prepare(appId, events, keys, isBatch)
+        if (!prepared) continue
+        const outcome = await batcher.add(prepared)
         if (outcome instanceof Problem) throw outcome
         if (outcome !== 'again') return outcome
       }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { canonicalJson } from '../../../platform/canonical-json.ts'
+import { canonicalJson, parseKeepingNumbers } from '../../../platform/canonical-json.ts'
 import type { Violation } from '../../../platform/json-schema.ts'
 import { Problem } from '../../../platform/http/problems.ts'
 import { newId } from '../../../platform/ids.ts'
@@ -86,7 +86,7 @@ export function unknownTypes(events: readonly NewEvent[], routing: Routing): str
  * Checks events against the schemas of their types and works out who is owed them.
  *
  * @param keys of each event, in their order
- * @throws Problem `schema-violation` listing every violation, with pointers into the request body
+ * @throws Problem `schema-violation` listing the violations, with pointers into the request body
  */
 export function prepareEvents(
   events: readonly NewEvent[],
@@ -94,27 +94,21 @@ export function prepareEvents(
   routing: Routing,
   isBatch: boolean,
 ): PreparedEvent[] {
-  const refused: Violation[] = []
-  const prepared = events.map((event, index): PreparedEvent => {
+  const valid = checkSchemas(events, routing, isBatch)
+  return events.map((event, index): PreparedEvent => {
     const type = routing.typeOf(event.type)
     if (!type) throw new Error(`The type ${event.type} was not registered.`)
-    const violations = type.schema?.validate(event.payloadValue) ?? []
-    if (type.enforce) {
-      const payload = isBatch ? `/events/${index}/payload` : '/payload'
-      refused.push(...violations.map(({ pointer, detail }) => ({ pointer: payload + pointer, detail })))
-    }
-    const id = newId()
     const edges = event.edges ?? []
     return {
-      id,
+      id: newId(),
       eventTypeId: type.id,
       type: event.type,
       schemaVersion: type.schema?.version ?? null,
-      schemaValid: type.schema ? violations.length === 0 : null,
+      schemaValid: valid[index] ?? null,
       payload: event.payload,
       edges,
       edgesJson: edges.length === 0 ? '[]' : JSON.stringify(edges),
-      originEventId: event.originEventId ?? null,
+      originEventId: event.originEventId?.toLowerCase() ?? null,
       externalId: event.externalId ?? null,
       orgid: event.orgid ?? null,
       keys: keys[index] ?? [],
@@ -123,6 +117,30 @@ export function prepareEvents(
         .map((subscriptionId) => ({ id: newId(), subscriptionId })),
     }
   })
+}
+
+/**
+ * Checks the payloads of those events whose types are known and have a schema.
+ *
+ * @returns for each event whether it matches; undefined where there is nothing to match
+ * @throws Problem `schema-violation` listing the violations, with pointers into the request body
+ */
+export function checkSchemas(
+  events: readonly NewEvent[],
+  routing: Routing,
+  isBatch: boolean,
+): (boolean | undefined)[] {
+  const refused: Violation[] = []
+  const valid = events.map((event, index) => {
+    const type = routing.typeOf(event.type)
+    if (!type?.schema) return undefined
+    const violations = type.schema.validate(event.payloadValue)
+    if (type.enforce) {
+      const payload = isBatch ? `/events/${index}/payload` : '/payload'
+      refused.push(...violations.map(({ pointer, detail }) => ({ pointer: payload + pointer, detail })))
+    }
+    return violations.length === 0
+  })
   if (refused.length > 0) {
     throw new Problem(
       'schema-violation',
@@ -130,7 +148,7 @@ export function prepareEvents(
       refused,
     )
   }
-  return prepared
+  return valid
 }
 
 /**
@@ -180,6 +198,8 @@ export function keysOf(
 
 /** Equal for events that mean the same, whatever the order of their keys or their white space. */
 function contentHash(event: NewEvent): Buffer {
-  const { payload: _text, ...meaning } = event
-  return createHash('sha256').update(canonicalJson(meaning)).digest()
+  const { payload, payloadValue: _parsed, ...rest } = event
+  return createHash('sha256')
+    .update(canonicalJson({ ...rest, payload: parseKeepingNumbers(payload) }))
+    .digest()
 }

@@ -30,6 +30,8 @@ export interface Routing {
 export interface RoutingCache {
   /** @throws Error for an app that does not exist */
   get(appId: string): Promise<Routing>
+  /** Whether nothing changed since, by a look into the database. */
+  isCurrent(appId: string, routing: Routing): Promise<boolean>
   /** Drops a routing that proved out of date, unless it was replaced by now. */
   drop(appId: string, stale: Routing): void
 }
@@ -101,6 +103,14 @@ export function createRoutingCache(db: Database): RoutingCache {
         () => cache.delete(appId),
       )
       return entry.loading
+    },
+    async isCurrent(appId, { typesVersion, subscriptionsVersion }) {
+      const row = await db
+        .selectFrom('app_logs')
+        .select(['types_version', 'subscriptions_version'])
+        .where('app_id', '=', appId)
+        .executeTakeFirst()
+      return row?.types_version === typesVersion && row.subscriptions_version === subscriptionsVersion
     },
     drop(appId, stale) {
       if (cache.get(appId)?.routing === stale) cache.delete(appId)

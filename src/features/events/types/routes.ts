@@ -1,14 +1,16 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { appIdOf } from '../../../platform/http/auth.ts'
-import { ID_CURSOR, pageOf, pageQuery, pageSize, readCursor } from '../../../platform/http/pagination.ts'
-import { ref, responses, Uuid } from '../../../platform/http/schemas.ts'
+import { pageOf, pageQuery, pageSize, readCursor } from '../../../platform/http/pagination.ts'
+import { BODY_PROBLEMS, ref, responses, Uuid } from '../../../platform/http/schemas.ts'
 import { EventType, EventTypeChange, NewEventType } from '../schemas.ts'
 import type { EventTypeService } from './service.ts'
 
 const tags = ['Event types']
 const read = { access: 'event-types:read' as const }
 const write = { access: 'event-types:write' as const }
+/** What `placeInList` gives. */
+const PLACE_CURSOR = /^[01][a-z0-9_.]{1,200}$/
 const Id = Type.Object({ id: Uuid() })
 
 /** Named kinds of events and their JSON Schemas (SPEC section 2). */
@@ -29,8 +31,7 @@ export const eventTypeRoutes =
             'With `enforceValidation` a payload that does not match the schema is refused; without, it is stored and flagged.',
           body: NewEventType,
           response: responses({ 201: ref(EventType) }, [
-            'invalid-json',
-            'validation-failed',
+            ...BODY_PROBLEMS,
             'conflict',
             'reserved-event-type',
             'invalid-schema',
@@ -54,7 +55,7 @@ export const eventTypeRoutes =
         },
       },
       async (request) => {
-        const after = readCursor(request.query.after, ID_CURSOR)
+        const after = readCursor(request.query.after, PLACE_CURSOR)
         const { rows, pageInfo } = await eventTypes.list(appIdOf(request), pageSize(request.query), after)
         return { data: rows, pageInfo }
       },
@@ -88,8 +89,7 @@ export const eventTypeRoutes =
           params: Id,
           body: EventTypeChange,
           response: responses({ 200: ref(EventType) }, [
-            'invalid-json',
-            'validation-failed',
+            ...BODY_PROBLEMS,
             'not-found',
             'conflict',
             'invalid-schema',

@@ -13,6 +13,9 @@ import { GLOBAL_TYPES, isReserved, type GlobalType } from './global-types.ts'
 /** Types an app may have: appends look them up in memory, and each new one makes processes read them anew. */
 const MAX_TYPES = 5_000
 
+/** In JSON as JavaScript writes it: an escaped zero character, or half of a surrogate pair standing alone. */
+const NOT_STORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f]..)/
+
 type EventTypeBody = Static<typeof EventType>
 
 /**
@@ -65,7 +68,7 @@ export function createEventTypeService(db: Database) {
       .where('event_types.deleted_at', 'is', null)
 
   async function get(appId: string, id: string): Promise<EventTypeBody> {
-    const builtIn = [...GLOBAL_TYPES.values()].find((type) => type.id === id)
+    const builtIn = [...GLOBAL_TYPES.values()].find((type) => type.id === id.toLowerCase())
     if (builtIn) return fromGlobal(builtIn)
     const row = await select(appId).where('event_types.id', '=', id).executeTakeFirst()
     if (!row) throw notFound('event type')
@@ -114,12 +117,13 @@ export function createEventTypeService(db: Database) {
       })
     },
 
-    /** Custom types by name, after the built-in ones. */
-    async list(appId: string, size: number, after: string | undefined): Promise<Page<EventTypeBody>> {
-      const rows = await select(appId).orderBy('event_types.name').execute()
-      const all = [...[...GLOBAL_TYPES.values()].map(fromGlobal), ...rows.map(fromRow)]
-      const start = after === undefined ? 0 : all.findIndex((type) => type.id === after) + 1
-      return toPage(all.slice(start, start + size + 1), size, (type) => type.id)
+    /** The built-in types by name, then the custom ones by name. @param after a cursor: only what comes after it */
+    async list(appId: string, size: number, after = ''): Promise<Page<EventTypeBody>> {
+      const rows = await select(appId).execute()
+      const types = [...[...GLOBAL_TYPES.values()].map(fromGlobal), ...rows.map(fromRow)]
+        .filter((type) => placeInList(type) > after)
+        .toSorted((a, b) => (placeInList(a) < placeInList(b) ? -1 : 1))
+      return toPage(types.slice(0, size + 1), size, placeInList)
     },
 
     async change(appId: string, id: string, change: Static<typeof EventTypeChange>): Promise<EventTypeBody> {
@@ -188,6 +192,9 @@ const reviveDeleted = (
     })
     .where('event_types.deleted_at', 'is not', null)
 
+/** What the list is ordered by, and its cursors are made of; it outlives the type. */
+const placeInList = ({ isGlobal, name }: EventTypeBody): string => `${isGlobal ? 0 : 1}${name}`
+
 function refuseReserved(name: string): void {
   if (GLOBAL_TYPES.has(name)) throw new Problem('conflict', `"${name}" is a built-in type.`)
   if (isReserved(name)) {
@@ -204,6 +211,9 @@ function refuseGlobal(type: EventTypeBody): void {
 
 function checkSchema(schema: object | null): void {
   if (schema === null) return
+  if (NOT_STORABLE.test(JSON.stringify(schema))) {
+    throw new Problem('invalid-schema', 'The schema holds a zero character or half of a surrogate pair.')
+  }
   try {
     compileSchema(schema)
   } catch (error) {
