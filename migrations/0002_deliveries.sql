@@ -28,6 +28,7 @@ CREATE TABLE deliveries (
   due_at          timestamptz NOT NULL,
   lease_until     timestamptz,
   completed_at    timestamptz,
+  CHECK ((completed_at IS NULL) = (status = 'pending')),
   PRIMARY KEY (app_id, id)
 ) PARTITION BY RANGE (id);
 

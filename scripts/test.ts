@@ -28,6 +28,7 @@ async function main(): Promise<boolean> {
   try {
     await createTemplate(postgres.address.host)
     const report = join(folder, 'report.tap')
+    say('Running the tests; a failure is shown when its file has ended.')
     const code = await runTap(process.argv.slice(2), report, {
       TEST_POSTGRES_DIR: postgres.address.host,
       TEST_REDIS_PORT: String(redis.port),
@@ -46,7 +47,11 @@ async function main(): Promise<boolean> {
 async function createTemplate(host: string): Promise<void> {
   const admin = new pg.Client({ host, user: 'heliograph', database: 'postgres' })
   await admin.connect()
-  await admin.query('create database heliograph_template')
+  try {
+    await admin.query('create database heliograph_template')
+  } finally {
+    await admin.end()
+  }
   const log = createLog('error', 'test')
   const pool = createPool(
     { host, user: 'heliograph', database: 'heliograph_template' },
@@ -54,16 +59,15 @@ async function createTemplate(host: string): Promise<void> {
   )
   await migrate(pool, createDatabase(pool), log)
   await pool.end()
-  await admin.end()
 }
 
 function runTap(args: string[], report: string, environment: Record<string, string>): Promise<number> {
-  const reporter = process.stdout.isTTY ? 'base' : 'dot'
+  const reporter = process.stdout.isTTY ? 'base' : 'min'
   const tap = spawn('tap', ['run', `--reporter=${reporter}`, `--output-file=${report}`, ...args], {
     stdio: 'inherit',
     env: { ...process.env, ...environment },
   })
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => tap.kill(signal))
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void tap.kill(signal))
   return new Promise((resolve, reject) => {
     tap.once('error', reject)
     tap.once('exit', (code) => resolve(code ?? 1))

@@ -4,7 +4,7 @@ import Fastify, {
   type FastifyInstance,
   type FastifySchemaCompiler,
 } from 'fastify'
-import { Ajv } from 'ajv'
+import { Ajv, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
 import packageJson from '../package.json' with { type: 'json' }
 import type { Deps } from './deps.ts'
@@ -16,6 +16,8 @@ import { registerOpenApi } from './platform/http/openapi.ts'
 import { registerJsonParser } from './platform/http/raw-json.ts'
 
 const BODY_LIMIT = 1_048_576
+/** Every error is listed of a body with at most so many values; of a larger one the first. */
+const MAX_VALUES_LISTED = 100_000
 /** How long a client may take to send a request. */
 const REQUEST_TIMEOUT_MS = 60_000
 /** Longer than the idle limits of usual load balancers, so that they close first. */
@@ -40,11 +42,11 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
     schemaController: { compilersFactory: { buildValidator: buildValidator as never } },
     routerOptions: { maxParamLength: 200 },
   })
+  registerJsonParser(app)
   registerErrorHandler(app)
   logRequests(app)
   await registerOpenApi(app, { version: packageJson.version, webhooks })
   await app.register(async (scope) => {
-    registerJsonParser(scope)
     registerAuth(scope, { adminApiKey: deps.adminApiKey, findAppKey: (token) => deps.keys.find(token) })
     for (const feature of features) if (feature.routes) await scope.register(feature.routes(deps))
   })
@@ -58,11 +60,41 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
  * Fastify's default validator, which converts bodies too and drops what it does not know.
  */
 function buildValidator(): FastifySchemaCompiler<object> {
-  const options = { allErrors: true, strict: false, removeAdditional: false, useDefaults: false } as const
+  const options = { strict: false, removeAdditional: false, useDefaults: false } as const
   const exact = new Ajv(options)
-  const converting = new Ajv({ ...options, coerceTypes: 'array' })
-  for (const ajv of [exact, converting]) (addFormats as unknown as typeof addFormats.default)(ajv)
-  return ({ schema, httpPart }) => (httpPart === 'body' ? exact : converting).compile(schema)
+  const complete = new Ajv({ ...options, allErrors: true })
+  const converting = new Ajv({ ...options, allErrors: true, coerceTypes: 'array' })
+  for (const ajv of [exact, complete, converting]) (addFormats as unknown as typeof addFormats.default)(ajv)
+  return ({ schema, httpPart }) => {
+    if (httpPart !== 'body') return converting.compile(schema)
+    const fits = exact.compile(schema)
+    const listErrors = complete.compile(schema)
+    // Errors are listed only for what is not large: there may be as many as there are values.
+    const check: ValidateFunction = Object.assign(
+      (body: unknown) => {
+        if (fits(body)) return true
+        check.errors = fits.errors
+        if (hasFewerValues(body, MAX_VALUES_LISTED)) {
+          listErrors(body)
+          check.errors = listErrors.errors
+        }
+        return false
+      },
+      { schema, schemaEnv: fits.schemaEnv },
+    ) as ValidateFunction
+    return check
+  }
+}
+
+/** Whether a JSON value consists of fewer than so many values. */
+function hasFewerValues(value: unknown, limit: number): boolean {
+  const open = [value]
+  for (let count = 0; open.length > 0; count++) {
+    if (count + open.length > limit) return false
+    const next = open.pop()
+    if (typeof next === 'object' && next !== null) for (const member of Object.values(next)) open.push(member)
+  }
+  return true
 }
 
 /** One line per request, with all there is to say about it. */

@@ -22,7 +22,7 @@ export interface Outcome {
   attempt: (AttemptResult & { trigger: 'automatic'; startedAt: number; durationMs: number }) | null
 }
 
-/** Attempts and new states in one statement. A delivery that another worker recorded meanwhile keeps its state. */
+/** Attempts and new states in one statement. A delivery that another worker recorded meanwhile keeps its state. See `claim.ts` for `completed_at`. */
 const RECORD = `
 with outcome as materialized (
   select * from unnest($1::uuid[], $2::uuid[], $3::int4[], $4::text[], $5::int8[], $6::int8[], $7::uuid[], $8::text[],
@@ -44,7 +44,7 @@ update deliveries d
        due_at = coalesce(now() + o.due_ms * interval '1 millisecond', d.due_at),
        completed_at = case when o.status = 'pending' then null else now() end
   from outcome o
- where d.app_id = o.app_id and d.id = o.delivery_id and d.status = 'pending' and d.attempts = o.attempts_before`
+ where d.app_id = o.app_id and d.id = o.delivery_id and d.completed_at is null and d.attempts = o.attempts_before`
 
 /** Records outcomes from all of a process's jobs, as many as are waiting in one statement and one commit. */
 export interface OutcomeRecorder {

@@ -56,5 +56,10 @@ function toNewEvent(
       { pointer: `${pointer}/payload`, detail: `is nested deeper than ${MAX_DEPTH}` },
     ])
   }
-  return { ...body, payload, payloadValue: body.payload }
+  return {
+    ...body,
+    ...(body.originEventId !== undefined && { originEventId: body.originEventId.toLowerCase() }),
+    payload,
+    payloadValue: body.payload,
+  }
 }

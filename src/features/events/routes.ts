@@ -33,7 +33,7 @@ const APPEND_PROBLEMS: ProblemName[] = [
 ]
 
 /** What an event may take beside its payload. */
-const EVENT_OVERHEAD_BYTES = 65_536
+const EVENT_OVERHEAD_BYTES = 262_144
 
 /** Appending to the log and reading it (SPEC sections 2 and 9). */
 export const eventRoutes =

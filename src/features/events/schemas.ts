@@ -151,7 +151,9 @@ export const EventType = Type.Object(
     name: TypeName,
     description: Nullable(Type.String()),
     jsonSchema: Nullable(JsonSchemaDocument),
-    schemaVersion: Type.Integer({ description: 'Goes up with every change of the schema; 0 without one.' }),
+    schemaVersion: Type.Integer({
+      description: 'Goes up with every change of the schema; 0 when there never was one.',
+    }),
     enforceValidation: Type.Boolean({
       description: 'Whether a payload that does not match is refused, rather than flagged.',
     }),

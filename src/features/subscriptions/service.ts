@@ -10,6 +10,9 @@ import type { SecretBox } from '../../platform/secrets.ts'
 import { isSigningSecret, newSigningSecret } from '../../platform/signing.ts'
 import type { NewSubscription, Subscription, SubscriptionChange } from './schemas.ts'
 
+/** Deliveries cancelled in one statement. */
+const CANCEL_BATCH = 5_000
+
 type SubscriptionBody = Static<typeof Subscription>
 
 /** A signing secret opens only in the row it was sealed for. */
@@ -94,7 +97,7 @@ export function createSubscriptionService(db: Database, secrets: SecretBox) {
       return toSubscription(row)
     },
 
-    /** Its deliveries that are still pending are cancelled as the workers come to them. */
+    /** What it is still owed is cancelled, except for requests under way; those end as they end. */
     async remove(appId: string, id: string): Promise<void> {
       const removed = await db.transaction().execute(async (transaction) => {
         await raiseVersion(transaction, appId, 'subscriptions_version')
@@ -107,11 +110,29 @@ export function createSubscriptionService(db: Database, secrets: SecretBox) {
           .executeTakeFirst()
       })
       if (removed.numUpdatedRows === 0n) throw notFound('subscription')
+      while ((await cancelPending(db, appId, id)) > 0);
     },
   }
 }
 
 export type SubscriptionService = ReturnType<typeof createSubscriptionService>
+
+/**
+ * Cancels some deliveries of a deleted subscription; none are added any more. Should the process end in
+ * between, workers cancel the rest as they come to them.
+ *
+ * @returns how many
+ */
+async function cancelPending(db: Database, appId: string, subscriptionId: string): Promise<number> {
+  const { numAffectedRows } = await sql`
+    update deliveries set status = 'cancelled', completed_at = now()
+     where app_id = ${appId} and id in (
+       select id from deliveries
+        where app_id = ${appId} and subscription_id = ${subscriptionId} and status = 'pending'
+          and (lease_until is null or lease_until < now())
+        limit ${CANCEL_BATCH} for update skip locked)`.execute(db)
+  return Number(numAffectedRows ?? 0)
+}
 
 function checkUrl(url: string): void {
   const parsed = URL.parse(url)

@@ -69,6 +69,26 @@ for (const backend of BACKENDS) {
   })
 }
 
+t.test('each delivery of an event has its own attempts', async (t) => {
+  const { client, receiver } = await withReceiver(t, (response) => response.end())
+  await client.subscribe(receiver.url)
+  const { body: event } = await client.post('/events', { type: 'attempt.test', payload: {} })
+  await receiver.waitFor(2)
+  await until(async () => {
+    const { body } = await client.get(`/events/${event.id}`)
+    return body.status === 'completed'
+  }, 'both were made')
+  const { body: deliveries } = await client.get(`/events/${event.id}/deliveries`)
+  t.equal(deliveries.data.length, 2)
+  const attempts = await Promise.all(
+    deliveries.data.map(
+      async ({ id }: { id: string }) => (await client.get(`/deliveries/${id}/attempts`)).body.data,
+    ),
+  )
+  t.match(attempts, [[{ number: 1 }], [{ number: 1 }]])
+  t.not(attempts[0][0].id, attempts[1][0].id)
+})
+
 t.test('a redirect is a failure and is not followed', async (t) => {
   const elsewhere = await startReceiver(t)
   const { client } = await withReceiver(

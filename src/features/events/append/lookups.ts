@@ -47,7 +47,7 @@ export async function refuseUnknownOrigins(
     .execute()
   const known = new Set(rows.map((row) => row.id))
   const errors = events.flatMap(({ originEventId }, index) =>
-    originEventId === undefined || known.has(originEventId.toLowerCase())
+    originEventId === undefined || known.has(originEventId)
       ? []
       : [
           {

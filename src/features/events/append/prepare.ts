@@ -108,7 +108,7 @@ export function prepareEvents(
       payload: event.payload,
       edges,
       edgesJson: edges.length === 0 ? '[]' : JSON.stringify(edges),
-      originEventId: event.originEventId?.toLowerCase() ?? null,
+      originEventId: event.originEventId ?? null,
       externalId: event.externalId ?? null,
       orgid: event.orgid ?? null,
       keys: keys[index] ?? [],

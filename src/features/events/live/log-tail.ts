@@ -6,7 +6,7 @@ import { createAppTail, type AppTail, type Observer, type Sink } from './app-tai
 /** How often logs with observers are looked at, should a wake-up have been lost. */
 const POLL_MS = 1_000
 /** Wake-ups to other processes are gathered for this long. */
-const PUBLISH_EVERY_MS = 5
+const PUBLISH_EVERY_MS = 10
 /** How long a log without observers is still followed, for those that reconnect. */
 const KEEP_MS = 30_000
 

@@ -1,0 +1,126 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import {
+  createValidator,
+  operationsOf,
+  within,
+  WITHOUT_PROBLEMS,
+  type Json,
+  type OpenApiDocument,
+} from './helpers/openapi.ts'
+import { call, startService } from './helpers/service.ts'
+
+const FILE = join(import.meta.dirname, '../openapi/openapi.json')
+
+t.test('the OpenAPI document', async (t) => {
+  const service = await startService(t, { worker: false })
+  const served = await call(service.url, 'GET', '/openapi.json')
+  const document = served.body as OpenApiDocument
+  const operations = operationsOf(document.paths)
+
+  t.test('is the committed one', async (t) => {
+    t.match(served.headers['content-type'], /^application\/json/)
+    const committed = JSON.parse(await readFile(FILE, 'utf8')) as unknown
+    t.strictSame(committed, document, '`npm run generate` brings it up to date')
+  })
+
+  t.test('is OpenAPI 3.1 with webhooks', async (t) => {
+    t.match(document.openapi, /^3\.1\.\d+$/)
+    const [webhook] = operationsOf(document.webhooks)
+    t.equal(webhook?.operationId, 'receiveEvent')
+    const headers = webhook?.parameters?.map(({ name }) => name)
+    t.strictSame(headers, ['webhook-id', 'webhook-timestamp', 'webhook-signature'])
+    const schema = webhook?.requestBody?.content['application/json']?.schema
+    t.strictSame(
+      Object.keys((schema?.['properties'] ?? {}) as Json).toSorted(),
+      ['app_id', 'created_at', 'edges', 'event_id', 'event_type', 'payload'],
+      'the body of SPEC section 3',
+    )
+  })
+
+  t.test('refers only to what is in it', async (t) => {
+    for (const { $ref } of within(document)) {
+      if (typeof $ref !== 'string') continue
+      const path = $ref.replace(/^#\//, '').split('/')
+      const target = path.reduce<unknown>((value, part) => (value as Json | undefined)?.[part], document)
+      if (typeof target !== 'object') t.fail(`${$ref} leads nowhere`)
+    }
+    t.ok(Object.keys(document.components.schemas).length >= 10)
+  })
+
+  t.test('describes every operation', async (t) => {
+    const ids = operations.map(({ operationId }) => operationId)
+    t.equal(new Set(ids).size, ids.length, 'operationIds are unique')
+    for (const { operationId, summary, tags = [], parameters = [], responses } of operations) {
+      const statuses = Object.keys(responses)
+      t.strictSame(
+        {
+          name: /^[a-z][A-Za-z]+$/.test(operationId),
+          summary: /\S/.test(summary ?? ''),
+          tag: tags.length > 0,
+          typedParameters: parameters.every(({ schema }) => schema?.['type'] ?? schema?.['anyOf']),
+          success: statuses.some((status) => status.startsWith('2')),
+        },
+        { name: true, summary: true, tag: true, typedParameters: true, success: true },
+        operationId,
+      )
+    }
+    for (const [path, methods] of Object.entries(document.paths)) {
+      const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
+      for (const { parameters = [] } of Object.values(methods)) {
+        const inPath = parameters.filter((parameter) => parameter.in === 'path').map(({ name }) => name)
+        t.strictSame(inPath, names, `what stands in ${path}`)
+      }
+    }
+  })
+
+  t.test('shows an example of every body', async (t) => {
+    const withBody = operations.filter(({ requestBody }) => requestBody)
+    t.ok(withBody.length >= 7)
+    for (const { operationId, requestBody } of withBody) {
+      const schema = requestBody?.content['application/json']?.schema
+      const examples = [...within(schema)].flatMap((part) => part['examples'] ?? [])
+      t.ok(examples.length > 0, operationId)
+    }
+  })
+
+  t.test('has errors as problem documents, each with an example that fits', async (t) => {
+    const violations = createValidator(document)
+    for (const { operationId, responses, requestBody } of operations) {
+      if (WITHOUT_PROBLEMS.includes(operationId)) continue
+      const errors = Object.entries(responses).filter(([status]) => /^[45]/.test(status))
+      const statuses = new Set(errors.map(([status]) => status))
+      const due = ['401', '403', '500', '503', ...(requestBody ? ['400', '413', '415'] : [])]
+      const missing = due.filter((status) => !statuses.has(status))
+      t.strictSame(missing, [], `${operationId}: no error is left out`)
+      const wrong = errors.flatMap(([status, { description = '', content = {} }]) => {
+        const { schema, examples = {} } = content['application/problem+json'] ?? {}
+        const values = Object.values(examples).map(({ value }) => value as Json)
+        const right =
+          Object.keys(content).length === 1 &&
+          schema?.['$ref'] === '#/components/schemas/Problem' &&
+          description !== '' &&
+          values.length > 0 &&
+          values.every((value) => value['status'] === Number(status)) &&
+          values.every((value) => violations('document#/components/schemas/Problem', value) === '')
+        return right ? [] : status
+      })
+      t.strictSame(wrong, [], `${operationId}: each is a problem document`)
+    }
+  })
+
+  t.test('has examples that fit their schemas', async (t) => {
+    const violations = createValidator(document)
+    let count = 0
+    for (const { examples, ...schema } of within(document)) {
+      if (!Array.isArray(examples)) continue
+      for (const example of examples as unknown[]) {
+        count += 1
+        const what = violations(schema, example)
+        if (what !== '') t.fail(`${JSON.stringify(example)}: ${what}`)
+      }
+    }
+    t.ok(count > 20)
+  })
+})
