@@ -1,0 +1,78 @@
+import { parseArgs } from 'node:util'
+import { onStopSignal } from '../src/platform/stop-signal.ts'
+import { delivery } from './delivery.ts'
+import { fanout } from './fanout.ts'
+import { ingest } from './ingest.ts'
+import type { Case } from './lib/compare.ts'
+import { openEnvironment, type Environment } from './lib/environment.ts'
+import { makeReport, toTable } from './lib/report.ts'
+import { Scope } from './lib/scope.ts'
+
+export interface BenchOptions {
+  scope: Scope
+  environment: Environment
+  /** Length of one phase. */
+  seconds: number
+  /** Told what is being done, in words for a person. */
+  say: (text: string) => void
+}
+
+export type Bench = (options: BenchOptions) => Promise<Case[]>
+
+const BENCHES: Record<string, Bench> = { ingest, delivery, fanout }
+const USAGE =
+  'npm run bench -- ingest|delivery|fanout [--json] [--seconds N]   (N from 1 to 30; 4 unless told)'
+const SECONDS = { min: 1, default: 4, max: 30 }
+const INTERRUPTED = 130
+
+/** Progress goes to standard error, so that standard output is the report alone. */
+const say = (text: string): void => void process.stderr.write(`${text}\n`)
+
+/** @throws Error when the arguments cannot be used */
+function readArguments(): { name: string; bench: Bench; json: boolean; seconds: number } {
+  const { positionals, values } = parseArgs({
+    allowPositionals: true,
+    options: { json: { type: 'boolean', default: false }, seconds: { type: 'string' } },
+  })
+  const [name = '', ...others] = positionals
+  const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined
+  if (!bench || others.length > 0) throw new Error(`Name one of ${Object.keys(BENCHES).join(', ')}.`)
+  const seconds = Number(values.seconds ?? SECONDS.default)
+  if (!(seconds >= SECONDS.min && seconds <= SECONDS.max)) {
+    throw new Error(`--seconds takes a number from ${SECONDS.min} to ${SECONDS.max}.`)
+  }
+  return { name, bench, json: values.json, seconds }
+}
+
+async function main(): Promise<number> {
+  const { name, bench, json, seconds } = readArguments()
+  const scope = new Scope()
+  let interrupted = false
+  onStopSignal(() => {
+    interrupted = true
+    scope.fail(new Error('Interrupted; stopping what was started.'))
+  })
+  process.on('uncaughtException', (error) => scope.fail(error))
+  try {
+    const run = async (): Promise<Case[]> => {
+      const environment = await openEnvironment(scope, say)
+      return bench({ scope, environment, seconds, say })
+    }
+    const report = makeReport(name, seconds, await Promise.race([run(), scope.failed]))
+    process.stdout.write(`${json ? JSON.stringify(report, null, 2) : toTable(report)}\n`)
+    return 0
+  } catch (error) {
+    say((error as Error).message)
+    return interrupted ? INTERRUPTED : 1
+  } finally {
+    await scope.close()
+  }
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: Error) => {
+    say(`${error.message}\n\n  ${USAGE}`)
+    process.exit(2)
+  },
+)
