@@ -7,6 +7,7 @@ import { createLog } from '../src/platform/log.ts'
 import { startEmbeddedPostgres } from '../src/platform/postgres/embedded.ts'
 import { migrate } from '../src/platform/postgres/migrate.ts'
 import { createDatabase, createPool } from '../src/platform/postgres/pool.ts'
+import { run } from '../src/platform/postgres/server-account.ts'
 import { startRedis } from '../test/helpers/redis-server.ts'
 import { ensureInstalled } from './ensure-installed.ts'
 
@@ -16,6 +17,8 @@ import { ensureInstalled } from './ensure-installed.ts'
  */
 async function main(): Promise<boolean> {
   await ensureInstalled('redis-server')
+  // tap generates its test class for our choice of plugins; files that run while it does so fail.
+  await run('tap', ['build'])
   const folder = await mkdtemp(join(tmpdir(), 'heliograph-test-'))
   await chmod(folder, 0o755)
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
