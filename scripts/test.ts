@@ -38,7 +38,8 @@ async function main(): Promise<boolean> {
     })
     const { pass = 0, fail = 0, skip = 0, todo = 0 } = await readCounts(report)
     const left = skip + todo > 0 ? `, ${skip + todo} skipped` : ''
-    say(`${pass} passed, ${fail || (code === 0 ? 0 : 1)} failed${left}`)
+    // On a line of its own: the reporter ends without a line break.
+    say(`\n${pass} passed, ${fail || (code === 0 ? 0 : 1)} failed${left}`)
     return code === 0 && pass > 0
   } finally {
     await redis.stop()
