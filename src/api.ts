@@ -64,7 +64,7 @@ function buildValidator(): FastifySchemaCompiler<object> {
   const exact = new Ajv(options)
   const complete = new Ajv({ ...options, allErrors: true })
   const converting = new Ajv({ ...options, allErrors: true, coerceTypes: 'array' })
-  for (const ajv of [exact, complete, converting]) (addFormats as unknown as typeof addFormats.default)(ajv)
+  for (const ajv of [exact, complete, converting]) addFormats.default(ajv)
   return ({ schema, httpPart }) => {
     if (httpPart !== 'body') return converting.compile(schema)
     const fits = exact.compile(schema)

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { createTestDatabase } from '../helpers/environment.ts'
 import { startProcess } from '../helpers/processes.ts'
-import { startReceiver } from '../helpers/receiver.ts'
 import { startRedis } from '../helpers/redis-server.ts'
-import { createClient, serviceEnvironment } from '../helpers/service.ts'
+import { serviceEnvironment } from '../helpers/service.ts'
+import { startAll } from '../helpers/start-all.ts'
 import { until } from '../helpers/until.ts'
 
 const EVENTS = 300
@@ -12,13 +12,9 @@ t.test('a worker killed in the middle and a lost Redis lose no delivery', async 
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const environment = serviceEnvironment(await createTestDatabase(), `${redis.url}/0`, { LOG_LEVEL: 'info' })
-  const api = await startProcess(t, 'api', environment)
-  const worker = await startProcess(t, 'worker', environment)
-  const client = await createClient(api.url)
-  const receiver = await startReceiver(t)
+  const { worker, client, receiver } = await startAll(t, environment)
   // Slow enough that the kill comes in the middle of many requests.
   receiver.answer = (response) => setTimeout(() => response.end(), 50)
-  await client.subscribe(receiver.url)
 
   const ids: string[] = []
   for (let batch = 0; batch < EVENTS / 50; batch++) {
@@ -57,13 +53,7 @@ t.test('with Redis away events are taken, and delivered when it is back', async 
   const redis = await startRedis()
   t.teardown(() => redis.stop())
   const environment = serviceEnvironment(await createTestDatabase(), `${redis.url}/0`, { LOG_LEVEL: 'info' })
-  const [api] = await Promise.all([
-    startProcess(t, 'api', environment),
-    startProcess(t, 'worker', environment),
-  ])
-  const client = await createClient(api.url)
-  const receiver = await startReceiver(t)
-  await client.subscribe(receiver.url)
+  const { client, receiver } = await startAll(t, environment)
   await client.post('/events', { type: 'before.outage', payload: {} })
   await receiver.waitFor(1)
 
@@ -91,13 +81,7 @@ t.test('processes that start while Redis is away work once it is there', async (
   t.teardown(() => redis.stop())
   await redis.kill()
   const environment = serviceEnvironment(await createTestDatabase(), `${redis.url}/0`, { LOG_LEVEL: 'info' })
-  const [api] = await Promise.all([
-    startProcess(t, 'api', environment),
-    startProcess(t, 'worker', environment),
-  ])
-  const client = await createClient(api.url)
-  const receiver = await startReceiver(t)
-  await client.subscribe(receiver.url)
+  const { client, receiver } = await startAll(t, environment)
   const { status } = await client.post('/events', { type: 'early.bird', payload: {} })
   t.equal(status, 201)
   await redis.start()

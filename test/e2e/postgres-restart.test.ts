@@ -7,9 +7,8 @@ import { startEmbeddedPostgres } from '../../src/platform/postgres/embedded.ts'
 import { migrate } from '../../src/platform/postgres/migrate.ts'
 import { createDatabase, createPool } from '../../src/platform/postgres/pool.ts'
 import { observe } from '../helpers/observer.ts'
-import { startProcess } from '../helpers/processes.ts'
-import { startReceiver } from '../helpers/receiver.ts'
-import { createClient, serviceEnvironment } from '../helpers/service.ts'
+import { serviceEnvironment } from '../helpers/service.ts'
+import { startAll } from '../helpers/start-all.ts'
 import { until } from '../helpers/until.ts'
 
 t.test('restarting Postgres in the middle loses nothing that was answered', async (t) => {
@@ -28,13 +27,7 @@ t.test('restarting Postgres in the middle loses nothing that was answered', asyn
   await pool.end()
 
   const environment = serviceEnvironment(databaseUrl, undefined, { LOG_LEVEL: 'info' })
-  const [api] = await Promise.all([
-    startProcess(t, 'api', environment),
-    startProcess(t, 'worker', environment),
-  ])
-  const client = await createClient(api.url)
-  const receiver = await startReceiver(t)
-  await client.subscribe(receiver.url)
+  const { api, client, receiver } = await startAll(t, environment)
   const observer = await observe(t, api.url, client.key, '?after=0')
 
   const stored = new Set<string>()

@@ -8,7 +8,6 @@ export { createRoutingCache } from './append/routing.ts'
 export { createLogTail, type LogTail } from './live/log-tail.ts'
 export { createEventReader, type EventReader } from './reads.ts'
 export { createEventTypeService, type EventTypeService } from './types/service.ts'
-export { Event, Edge } from './schemas.ts'
 
 export const events: Feature = {
   name: 'events',

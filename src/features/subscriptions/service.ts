@@ -146,7 +146,7 @@ const toSubscription = (row: Selectable<Subscriptions>): SubscriptionBody => ({
   id: row.id,
   name: row.name,
   eventPatterns: row.event_patterns,
-  destination: row.destination as unknown as SubscriptionBody['destination'],
+  destination: row.destination as SubscriptionBody['destination'],
   createdAt: row.created_at.toISOString(),
   updatedAt: row.updated_at.toISOString(),
 })
