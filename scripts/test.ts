@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -11,14 +11,28 @@ import { run } from '../src/platform/postgres/server-account.ts'
 import { startRedis } from '../test/helpers/redis-server.ts'
 import { ensureInstalled } from './ensure-installed.ts'
 
+/** Says for which settings the test class was built; `npm ci` removes it with the class. */
+const BUILT = 'node_modules/.tap-built'
+
+/**
+ * tap generates its test class for our choice of plugins. Files that run while it does so fail, so it is done
+ * once, rather than under another run of the tests.
+ */
+async function buildTestClass(): Promise<void> {
+  const settings =
+    (await readFile('.taprc', 'utf8')) + (await readFile('node_modules/tap/package.json', 'utf8'))
+  if ((await readFile(BUILT, 'utf8').catch(() => '')) === settings) return
+  await run('tap', ['build'])
+  await writeFile(BUILT, settings)
+}
+
 /**
  * `npm test [-- FILES …]`: every test, or some files, on a real Postgres and a real Redis that it starts and
  * stops. The Postgres holds a migrated template, from which each test file gets a database of its own.
  */
 async function main(): Promise<boolean> {
   await ensureInstalled('redis-server')
-  // tap generates its test class for our choice of plugins; files that run while it does so fail.
-  await run('tap', ['build'])
+  await buildTestClass()
   const folder = await mkdtemp(join(tmpdir(), 'heliograph-test-'))
   await chmod(folder, 0o755)
   const say = (text: string): void => void process.stdout.write(`${text}\n`)
