@@ -154,6 +154,7 @@ function preparedFrame(): string {
     originEventId: null,
     externalId: null,
     orgid: null,
+    context: null,
     createdAt: new Date(),
   }
   return encodeMessage({ id: String(event.position), event: event.type, data: eventJson(event) })

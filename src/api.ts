@@ -4,6 +4,7 @@ import Fastify, {
   type FastifyInstance,
   type FastifySchemaCompiler,
 } from 'fastify'
+import accepts from '@fastify/accepts'
 import { Ajv, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
 import packageJson from '../package.json' with { type: 'json' }
@@ -44,6 +45,7 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
   })
   registerJsonParser(app)
   registerErrorHandler(app)
+  await app.register(accepts)
   logRequests(app)
   await registerOpenApi(app, { version: packageJson.version, webhooks })
   await app.register(async (scope) => {
@@ -59,12 +61,15 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
  * A factory rather than `setValidatorCompiler`: a scope that adds schemas of its own would go back to
  * Fastify's default validator, which converts bodies too and drops what it does not know.
  */
-function buildValidator(): FastifySchemaCompiler<object> {
+function buildValidator(sharedSchemas: Record<string, object>): FastifySchemaCompiler<object> {
   const options = { strict: false, removeAdditional: false, useDefaults: false } as const
   const exact = new Ajv(options)
   const complete = new Ajv({ ...options, allErrors: true })
   const converting = new Ajv({ ...options, allErrors: true, coerceTypes: 'array' })
-  for (const ajv of [exact, complete, converting]) addFormats.default(ajv)
+  for (const ajv of [exact, complete, converting]) {
+    addFormats.default(ajv)
+    ajv.addSchema(Object.values(sharedSchemas))
+  }
   return ({ schema, httpPart }) => {
     if (httpPart !== 'body') return converting.compile(schema)
     const fits = exact.compile(schema)

@@ -53,6 +53,14 @@ export const Environment = Type.Object({
         'Encrypts stored secrets: 32 random bytes in base64 (`openssl rand -base64 32`). Unset: one is generated and kept in DATA_DIR; set it when processes do not share that folder.',
     }),
   ),
+  PUBLIC_URL: Type.Optional(
+    Type.String({
+      pattern: '^https?://[^/?#\\s]+(/[^?#\\s]*)?$',
+      description:
+        'Where this service is reached from outside. Messaging platforms get it as the address of their webhooks, and some sign it. Unset: they tell nothing of messages unless the webhook is set up at the platform.',
+      examples: ['https://events.example.com'],
+    }),
+  ),
   LOG_LEVEL: Type.Union(
     LOG_LEVELS.map((level) => Type.Literal(level)),
     { default: 'info', description: `One of ${LOG_LEVELS.join(', ')}.` },
@@ -121,6 +129,8 @@ export type Config = Readonly<
     embedded: boolean
     /** Ranges that outbound requests may reach although they are not public. */
     outboundAllowCidrs: readonly string[]
+    /** PUBLIC_URL without a slash at its end. */
+    publicUrl: string | undefined
     /** Waits after the first, second, … failed attempt, in milliseconds. */
     retryDelaysMs: readonly number[]
   }
@@ -168,6 +178,7 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     outboundAllowCidrs: named('OUTBOUND_ALLOW_CIDRS', () =>
       parseCidrs(checked.OUTBOUND_ALLOW_CIDRS ?? (embedded ? '127.0.0.0/8,::1/128' : '')),
     ),
+    publicUrl: checked.PUBLIC_URL?.replace(/\/+$/, ''),
     retryDelaysMs: named('DELIVERY_RETRY_SCHEDULE', () => parseDurations(checked.DELIVERY_RETRY_SCHEDULE)),
   }
 }

@@ -1,7 +1,18 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from './config.ts'
 import { createAppService, createKeyFinder, type AppService, type KeyFinder } from './features/apps/index.ts'
-import { createDeliveryQueue, type DeliveryQueue } from './features/deliveries/index.ts'
+import {
+  createDeliveryQueue,
+  createWebhookDestination,
+  type DeliveryQueue,
+  type Destinations,
+} from './features/deliveries/index.ts'
+import {
+  createPlatformUserService,
+  createUserService,
+  type PlatformUserService,
+  type UserService,
+} from './features/entities/index.ts'
 import {
   createAppender,
   createEventReader,
@@ -13,6 +24,14 @@ import {
   type EventTypeService,
   type LogTail,
 } from './features/events/index.ts'
+import { createLinkCodeService, type LinkCodeService } from './features/identities/index.ts'
+import {
+  createConnectionService,
+  createMessageSender,
+  createPlatformDestination,
+  type ConnectionService,
+  type MessageSender,
+} from './features/messages/index.ts'
 import { createSubscriptionService, type SubscriptionService } from './features/subscriptions/index.ts'
 import { createLocalBus } from './platform/bus/local.ts'
 import type { Bus } from './platform/bus/port.ts'
@@ -61,6 +80,12 @@ export interface Deps {
   appender: Appender
   logTail: LogTail
   deliveryQueue: DeliveryQueue
+  users: UserService
+  platformUsers: PlatformUserService
+  linkCodes: LinkCodeService
+  connections: ConnectionService
+  messageSender: MessageSender
+  destinations: Destinations
 }
 
 export interface BuildOptions {
@@ -140,10 +165,16 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
     })
     closers.push(() => appender.idle())
 
+    const clock = options.clock ?? systemClock
+    const { publicUrl } = config
+    const users = createUserService(db)
+    const platformUsers = createPlatformUserService(db)
+    const connections = createConnectionService(db, secrets, publicUrl)
+
     const deps: Deps = {
       config,
       log,
-      clock: options.clock ?? systemClock,
+      clock,
       pool,
       db,
       bus,
@@ -159,6 +190,15 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
       appender,
       logTail,
       deliveryQueue,
+      users,
+      platformUsers,
+      connections,
+      linkCodes: createLinkCodeService(db, appender, users),
+      messageSender: createMessageSender({ appender, connections, platformUsers, clock }),
+      destinations: {
+        webhook: createWebhookDestination(http),
+        platform: createPlatformDestination({ db, http, appender, clock, publicUrl }),
+      },
     }
     return { deps, close }
   } catch (error) {

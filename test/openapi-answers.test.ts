@@ -1,51 +1,17 @@
-import t, { type Test } from 'tap'
-import {
-  closed,
-  createValidator,
-  operationsOf,
-  WITHOUT_PROBLEMS,
-  type OpenApiDocument,
-} from './helpers/openapi.ts'
+import { createHmac } from 'node:crypto'
+import t from 'tap'
+import { signedHeaders } from '../src/platform/signing.ts'
+import { HTTP_SECRET, httpConnection, TWILIO_CONNECTION, WHATSAPP_CONNECTION } from './helpers/connections.ts'
+import { createAnswerCheck, operationsOf, WITHOUT_PROBLEMS, type OpenApiDocument } from './helpers/openapi.ts'
 import { startReceiver } from './helpers/receiver.ts'
-import { ADMIN_KEY, call, startService, type Answer } from './helpers/service.ts'
+import { ADMIN_KEY, call, startService } from './helpers/service.ts'
 import { until } from './helpers/until.ts'
 
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE'
 
 const UNKNOWN_ID = '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'
-
-const inPointer = (part: string): string =>
-  encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))
-
-/**
- * Checks answers against what the document says of them.
- *
- * @param seen gets the id of each operation with the kind of answer, such as `getEvent 2xx`
- */
-function createCheck(t: Test, document: OpenApiDocument, seen: Set<string>) {
-  const violations = createValidator(closed(document))
-
-  const wrong = (method: string, path: string, { status, headers, text, body }: Answer): string => {
-    const operation = document.paths[path]?.[method]
-    const response = operation?.responses[status]
-    if (!operation || !response) return 'is not in the document'
-    seen.add(`${operation.operationId} ${String(status)[0]}xx`)
-    if (status === 204) return text === '' ? '' : 'has a body'
-    const mediaType = String(headers['content-type']).split(';')[0] as string
-    const content = response.content?.[mediaType]
-    if (!content) return `${mediaType} is not in the document`
-    const parts = ['paths', path, method, 'responses', String(status), 'content', mediaType, 'schema']
-    const violation = violations(`document#/${parts.map(inPointer).join('/')}`, body)
-    if (violation !== '' || status < 400 || status === 503) return violation
-    const { type } = body as { type: string }
-    const named = Object.keys(content.examples ?? {}).includes(type.split(':').at(-1) as string)
-    return named ? '' : `${type} is not in the document`
-  }
-  return (method: Method, path: string, answer: Answer): void => {
-    const what = wrong(method.toLowerCase(), path, answer)
-    if (what !== '') t.fail(`${method} ${path} ${answer.status} ${what}`)
-  }
-}
+const CLOUD_EVENT = 'application/cloudevents+json'
+const CLOUD_EVENT_BATCH = 'application/cloudevents-batch+json'
 
 t.test('real answers are as the OpenAPI document says', async (t) => {
   const service = await startService(t)
@@ -53,7 +19,7 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
   const client = await service.client()
   const document = (await call(service.url, 'GET', '/openapi.json')).body as OpenApiDocument
   const seen = new Set<string>()
-  const check = createCheck(t, document, seen)
+  const check = createAnswerCheck(t, document, seen)
 
   /** Sends a request. @param path a path of the document, maybe with a query; `ids` go where it has parameters */
   async function send(
@@ -61,19 +27,20 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     path: string,
     ids: string[] = [],
     body?: unknown,
-    contentType?: string,
+    headers?: Record<string, string>,
   ) {
     const concrete = ids.reduce((text, id) => text.replace(/\{\w+\}/, id), path)
     const answer = await call(service.url, method, concrete, {
       key: path.startsWith('/apps') ? ADMIN_KEY : client.key,
       ...(body !== undefined && { body }),
-      ...(contentType !== undefined && { headers: { 'content-type': contentType } }),
+      ...(headers && { headers }),
     })
     check(method, path.split('?')[0] as string, answer)
     return answer.body
   }
 
   const destination = { type: 'webhook', url: receiver.url }
+  const http = httpConnection(`${receiver.url}messages`)
   const event = {
     type: 'doc.type',
     payload: { x: 1 },
@@ -81,8 +48,21 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     externalId: 'A-1',
     orgid: 'o',
   }
+  const cloudEvent = {
+    specversion: '1.0',
+    id: '1',
+    source: '/shop',
+    type: 'doc.type',
+    time: '2026-11-21T17:32:56Z',
+    datacontenttype: 'application/json',
+    edges: JSON.stringify(event.edges),
+    externalid: 'A-4',
+    orgid: 'o',
+    priority: 1,
+    data: { x: 2 },
+  }
 
-  t.test('when things work', async (t) => {
+  t.test('when apps, types and subscriptions work', async (t) => {
     await send('GET', '/health/live')
     await send('GET', '/health/ready')
     const app = await send('POST', '/apps', [], { name: 'documented' })
@@ -121,6 +101,8 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     }, 'it was delivered')
     await send('GET', '/events/{id}', [id])
     await send('GET', '/events?limit=2')
+    await send('GET', '/events/{id}/children?limit=1', [id])
+    await send('POST', '/events/{id}/status', [id], { status: 'shipped', by: 'train' })
     await send('GET', '/deliveries/{id}', [delivery.id])
     await send('GET', '/deliveries/{id}/attempts', [delivery.id])
     const all = await until(async () => {
@@ -131,6 +113,129 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     t.ok(receiver.received.length >= 4, 'one of them at the second attempt')
     await send('DELETE', '/subscriptions/{id}', [subscription.id])
     await send('DELETE', '/event-types/{id}', [type.id])
+    await send('POST', '/graphql', [], { query: '{ events(first: 1) { edges { node { id } } } }' })
+    await send('POST', '/graphql', [], { query: '{ nothing }' })
+  })
+
+  t.test('when events come and go as CloudEvents', async (t) => {
+    const asOne = { accept: CLOUD_EVENT, 'content-type': CLOUD_EVENT }
+    const asSeveral = { accept: CLOUD_EVENT_BATCH, 'content-type': CLOUD_EVENT_BATCH }
+    const { heliographid: id } = await send('POST', '/events', [], cloudEvent, asOne)
+    await send('POST', '/events', [], cloudEvent, asOne)
+    await send('POST', '/events', [], cloudEvent, { 'content-type': CLOUD_EVENT })
+    const more = [
+      { ...cloudEvent, id: '2', externalid: 'B-2', originid: id },
+      { ...cloudEvent, id: '3', externalid: 'B-3', originid: id },
+    ]
+    for (const path of ['/events', '/events/batch']) {
+      await send('POST', path, [], more, asSeveral)
+      await send('POST', path, [], more, { 'content-type': CLOUD_EVENT_BATCH })
+    }
+    for (const accept of [CLOUD_EVENT, CLOUD_EVENT_BATCH, 'application/json']) {
+      await send('GET', '/events?limit=100', [], undefined, { accept })
+      await send('GET', '/events/{id}', [id], undefined, { accept })
+      await send('GET', '/events/{id}/children', [id], undefined, { accept })
+      await send('POST', '/events/{id}/status', [id], { status: 'seen' }, { accept })
+    }
+    const events = (await send('GET', '/events?limit=100', [], undefined, asSeveral)) as object[]
+    t.ok(events.length >= 10)
+    for (const operationId of ['appendEvent', 'getEvent', 'reportStatus'])
+      t.ok(seen.has(`${operationId} ${CLOUD_EVENT}`), operationId)
+    for (const operationId of ['appendEvents', 'listEvents', 'listChildren'])
+      t.ok(seen.has(`${operationId} ${CLOUD_EVENT_BATCH}`), operationId)
+  })
+
+  t.test('when entities work', async () => {
+    const user = await send('POST', '/users', [], { name: 'Ada', attributes: { plan: 'pro' } })
+    await send('PATCH', '/users/{id}', [user.id], { name: null })
+    await send('GET', '/users/{id}', [user.id])
+    await send('GET', '/users?limit=1')
+    const newFile = {
+      filename: 'invoice.pdf',
+      mimeType: 'application/pdf',
+      sizeBytes: Number.MAX_SAFE_INTEGER,
+      url: 'https://example.com/invoice.pdf',
+      sha256: 'a'.repeat(64),
+      metadata: { pages: [1] },
+    }
+    const file = await send('POST', '/files', [], newFile)
+    await send('POST', '/files', [], { filename: 'empty' })
+    await send('PATCH', '/files/{id}', [file.id], { sizeBytes: null })
+    await send('GET', '/files/{id}', [file.id])
+    await send('GET', '/files')
+    const connection = await send('POST', '/platform-connections', [], http)
+    await send('PATCH', '/platform-connections/{id}', [connection.id], { detectLinkCodes: true })
+    await send('GET', '/platform-connections/{id}', [connection.id])
+    await send('GET', '/platform-connections?platform=http')
+    const platformUser = await send('POST', '/platform-users', [], {
+      platformConnectionId: connection.id,
+      externalId: 'somebody',
+      userId: user.id,
+      profilePictureUrl: 'https://example.com/ada.png',
+    })
+    await send('PATCH', '/platform-users/{id}', [platformUser.id], { name: 'Ada' })
+    await send('GET', '/platform-users/{id}', [platformUser.id])
+    await send('GET', '/platform-users')
+    const edges = [
+      ['user', user.id],
+      ['platform_user', platformUser.id],
+      ['file', file.id],
+      ['order', 'A-1'],
+    ].map(([targetType, targetId]) => ({ type: 'about', targetType, targetId }))
+    const { id } = await send('POST', '/events', [], { ...event, externalId: 'A-9', edges })
+    await send('GET', '/events/{id}?include=entities', [id])
+    await send('GET', '/events?include=entities')
+    await send('DELETE', '/platform-users/{id}', [platformUser.id])
+    for (const [path, entity] of [
+      ['/users/{id}', user],
+      ['/files/{id}', file],
+      ['/platform-connections/{id}', connection],
+    ])
+      await send('DELETE', path, [entity.id])
+  })
+
+  t.test('when messages and link codes work', async (t) => {
+    const { id: connectionId } = await send('POST', '/platform-connections', [], http)
+    const message = { platformConnectionId: connectionId, toExternalId: 'one', message: 'Hello' }
+    const key = { 'idempotency-key': 'a message' }
+    const { id, edges } = await send('POST', '/messages', [], message, key)
+    await send('POST', '/messages', [], message, key)
+    await send('POST', '/messages', [], message, { ...key, accept: CLOUD_EVENT })
+    await until(async () => {
+      const { status } = await send('GET', '/events/{id}', [id])
+      return status === 'completed'
+    }, 'it was sent')
+    const said = { messages: [{ id: 'm1', from: 'two', text: 'Hi' }], statuses: [] }
+    const text = JSON.stringify(said)
+    const signed = signedHeaders(HTTP_SECRET, 'w1', Math.floor(Date.now() / 1000), text)
+    await send('POST', '/platform-connections/{id}/webhook', [connectionId], text, signed)
+    const { data: people } = await send('GET', `/platform-users?externalId=two`)
+    const { targetId: platformUserId } = edges.find(({ type }: { type: string }) => type === 'sent_to')
+    const { code, id: codeId } = await send('POST', '/link-codes', [], { platformUserId })
+    await send('POST', '/link-codes/activate', [], { code, platformUserId: people[0].id })
+    await send('POST', '/link-codes/activate', [], { code, platformUserId: people[0].id })
+    await send('GET', '/link-codes/{id}', [codeId])
+    await send('GET', '/link-codes')
+    t.ok(seen.has('activateLinkCode 4xx'), 'a code that was used is refused')
+  })
+
+  t.test('when platforms call', async (t) => {
+    const path = '/platform-connections/{id}/webhook'
+    const { id: whatsapp } = await send('POST', '/platform-connections', [], WHATSAPP_CONNECTION)
+    const challenge = 'hub.mode=subscribe&hub.challenge=7&hub.verify_token='
+    await send('GET', `${path}?${challenge}verify%20me`, [whatsapp])
+    await send('GET', `${path}?${challenge}wrong`, [whatsapp])
+    await send('POST', path, [whatsapp], '{}')
+    const { id: twilio } = await send('POST', '/platform-connections', [], TWILIO_CONNECTION)
+    const url = `${service.url}/platform-connections/${twilio}/webhook`
+    const signature = createHmac('sha1', TWILIO_CONNECTION.credentials.authToken)
+      .update(`${url}BodyHiFrom+1MessageSidSM1`)
+      .digest('base64')
+    await send('POST', path, [twilio], 'MessageSid=SM1&From=%2B1&Body=Hi', {
+      'content-type': 'application/x-www-form-urlencoded',
+      'x-twilio-signature': signature,
+    })
+    t.ok(seen.has('receivePlatformWebhook text/xml'), 'Twilio wants XML')
   })
 
   t.test('when they do not', async () => {
@@ -144,12 +249,15 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
         }
         if (!takesBody) continue
         for (const body of ['{', '[]', {}, { nothing: 1 }, '']) await send(method, path, [UNKNOWN_ID], body)
-        await send(method, path, [UNKNOWN_ID], '<a/>', 'application/xml')
+        await send(method, path, [UNKNOWN_ID], '<a/>', { 'content-type': 'application/xml' })
       }
     }
-    for (const list of ['/events', '/event-types', '/subscriptions', '/deliveries', '/apps']) {
-      await send('GET', `${list}?limit=0`)
-      await send('GET', `${list}?after=x`)
+    const lists = Object.keys(document.paths).filter((path) =>
+      document.paths[path]?.['get']?.parameters?.some(({ name }) => name === 'limit'),
+    )
+    for (const list of lists) {
+      await send('GET', `${list}?limit=0`, [UNKNOWN_ID])
+      await send('GET', `${list}?after=x`, [UNKNOWN_ID])
     }
     const refused = [
       { ...event, orgid: 'other' },

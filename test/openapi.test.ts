@@ -3,12 +3,15 @@ import { join } from 'node:path'
 import t from 'tap'
 import {
   createValidator,
+  follow,
   operationsOf,
   within,
+  withinSchema,
   WITHOUT_PROBLEMS,
   type Json,
   type OpenApiDocument,
 } from './helpers/openapi.ts'
+import { faultsOfForm } from './helpers/openapi-form.ts'
 import { call, startService } from './helpers/service.ts'
 
 const FILE = join(import.meta.dirname, '../openapi/openapi.json')
@@ -39,12 +42,21 @@ t.test('the OpenAPI document', async (t) => {
     )
   })
 
+  t.test('has the form that OpenAPI and JSON Schema give it', async (t) => {
+    t.strictSame(faultsOfForm(document), [])
+    const schemes = Object.keys(document.components.securitySchemes)
+    for (const { operationId, security = [] } of operations)
+      for (const name of security.flatMap((alternative) => Object.keys(alternative)))
+        t.ok(schemes.includes(name), `${operationId} names a scheme that there is`)
+    const broken = { ...document, paths: { '/broken': { get: { responses: { 20: {} } } } } }
+    const fault = '/paths/~1broken/get/responses must NOT have additional properties'
+    t.strictSame(faultsOfForm(broken), [fault], 'a fault is found')
+  })
+
   t.test('refers only to what is in it', async (t) => {
     for (const { $ref } of within(document)) {
       if (typeof $ref !== 'string') continue
-      const path = $ref.replace(/^#\//, '').split('/')
-      const target = path.reduce<unknown>((value, part) => (value as Json | undefined)?.[part], document)
-      if (typeof target !== 'object') t.fail(`${$ref} leads nowhere`)
+      if (typeof follow(document, $ref) !== 'object') t.fail(`${$ref} leads nowhere`)
     }
     t.ok(Object.keys(document.components.schemas).length >= 10)
   })
@@ -75,13 +87,43 @@ t.test('the OpenAPI document', async (t) => {
     }
   })
 
-  t.test('shows an example of every body', async (t) => {
+  t.test('shows an example of every body, in each of its media types', async (t) => {
     const withBody = operations.filter(({ requestBody }) => requestBody)
-    t.ok(withBody.length >= 7)
+    t.ok(withBody.length >= 20)
     for (const { operationId, requestBody } of withBody) {
-      const schema = requestBody?.content['application/json']?.schema
-      const examples = [...within(schema)].flatMap((part) => part['examples'] ?? [])
-      t.ok(examples.length > 0, operationId)
+      for (const [mediaType, { schema }] of Object.entries(requestBody?.content ?? {})) {
+        const parts = [...withinSchema(document, schema)]
+        const examples = parts.flatMap((part) => part['examples'] ?? [])
+        t.ok(examples.length > 0, `${operationId} ${mediaType}`)
+      }
+    }
+  })
+
+  t.test('has events in the media types that they are taken and answered in', async (t) => {
+    const one = ['application/cloudevents+json', 'application/json']
+    const several = ['application/cloudevents-batch+json', 'application/json']
+    const either = [...new Set([...one, ...several])].toSorted()
+    const mediaTypes = (content?: Record<string, unknown>): string[] => Object.keys(content ?? {}).toSorted()
+    const taken: Record<string, string[]> = { appendEvent: either, appendEvents: several }
+    const answered: Record<string, string[]> = {
+      // A batch may be sent to it too, and is answered as one.
+      appendEvent: either,
+      appendEvents: several,
+      listEvents: several,
+      listChildren: several,
+      getEvent: one,
+      reportStatus: one,
+      sendMessage: one,
+    }
+    const operation = (id: string) => operations.find(({ operationId }) => operationId === id)
+    for (const [id, expected] of Object.entries(taken))
+      t.strictSame(mediaTypes(operation(id)?.requestBody?.content), expected, `${id} takes`)
+    for (const [id, expected] of Object.entries(answered)) {
+      const responses = Object.entries(operation(id)?.responses ?? {})
+      const good = responses.filter(([status]) => status.startsWith('2'))
+      t.ok(good.length > 0, id)
+      for (const [status, { content }] of good)
+        t.strictSame(mediaTypes(content), expected, `${id} answers ${status}`)
     }
   })
 

@@ -6,6 +6,7 @@ import { format, resolveConfig } from 'prettier'
 import { buildApi } from '../api.ts'
 import { Environment, loadConfig } from '../config.ts'
 import { buildDeps, type Deps } from '../deps.ts'
+import { publishedSchema } from '../features/graphql/index.ts'
 import { createLog } from '../platform/log.ts'
 import { describeSchema } from '../platform/postgres/describe-schema.ts'
 import { run } from '../platform/postgres/server-account.ts'
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
     const files: Record<string, string> = {
       '.env.example': envExample(),
       'openapi/openapi.json': await openApi(deps),
+      'openapi/schema.graphql': publishedSchema(),
       'src/platform/postgres/tables.ts': await tables(dataDir),
       'migrations/schema.txt': await describeSchema(deps.db),
     }

@@ -1,6 +1,9 @@
 import { createHmac, randomBytes } from 'node:crypto'
+import { sameDigest } from './secrets.ts'
 
 const PREFIX = 'whsec_'
+/** A request that was signed longer ago, or later than now, may have been sent before by somebody else. */
+const TOLERANCE_SECONDS = 300
 
 /** A new signing secret in the form of the Standard Webhooks specification: `whsec_` and 32 random bytes. */
 export const newSigningSecret = (): string => PREFIX + randomBytes(32).toString('base64')
@@ -26,11 +29,29 @@ export function signedHeaders(
   seconds: number,
   body: string,
 ): Record<string, string> {
-  const key = Buffer.from(secret.slice(PREFIX.length), 'base64')
-  const signature = createHmac('sha256', key).update(`${id}.${seconds}.${body}`).digest('base64')
   return {
     'webhook-id': id,
     'webhook-timestamp': String(seconds),
-    'webhook-signature': `v1,${signature}`,
+    'webhook-signature': `v1,${signatureOf(secret, `${id}.${seconds}.${body}`).toString('base64')}`,
   }
 }
+
+/** Whether those headers of a request are genuine: one of its `v1` signatures fits and it is not old. */
+export function verifySigned(
+  secret: string,
+  request: { id: string; timestamp: string; signatures: string; body: string; now: number },
+): boolean {
+  const { id, timestamp, signatures, body, now } = request
+  if (!/^\d{1,12}$/.test(timestamp)) return false
+  if (Math.abs(now / 1000 - Number(timestamp)) > TOLERANCE_SECONDS) return false
+  const expected = signatureOf(secret, `${id}.${timestamp}.${body}`)
+  return signatures
+    .split(' ')
+    .filter((signature) => signature.startsWith('v1,'))
+    .some((signature) => sameDigest(expected, Buffer.from(signature.slice(3), 'base64')))
+}
+
+const signatureOf = (secret: string, text: string): Buffer =>
+  createHmac('sha256', Buffer.from(secret.slice(PREFIX.length), 'base64'))
+    .update(text)
+    .digest()

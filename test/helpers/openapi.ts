@@ -1,5 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
+import type { Test } from 'tap'
+import type { Answer } from './service.ts'
 
 export type Json = Record<string, unknown>
 
@@ -13,8 +15,9 @@ export interface Operation {
   summary?: string
   tags?: string[]
   parameters?: { name: string; in: string; schema?: Json }[]
-  requestBody?: { required?: boolean; content: Record<string, { schema: Json }> }
+  requestBody?: { required?: boolean; content: Record<string, { schema?: Json }> }
   responses: Record<string, DocumentedResponse>
+  security?: Record<string, string[]>[]
 }
 
 /** What the tests need of an OpenAPI document. */
@@ -22,7 +25,7 @@ export interface OpenApiDocument {
   openapi: string
   paths: Record<string, Record<string, Operation>>
   webhooks: Record<string, Record<string, Operation>>
-  components: { schemas: Record<string, Json> }
+  components: { schemas: Record<string, Json>; securitySchemes: Record<string, Json> }
 }
 
 /** They answer monitors and browsers, who know nothing of problem documents. */
@@ -33,6 +36,27 @@ export function* within(value: unknown): Generator<Json> {
   if (typeof value !== 'object' || value === null) return
   if (!Array.isArray(value)) yield value as Json
   for (const member of Object.values(value)) yield* within(member)
+}
+
+/** What a reference such as `#/components/schemas/App` leads to; undefined when that is nowhere. */
+export function follow(document: OpenApiDocument, reference: string): unknown {
+  const path = reference.replace(/^#\//, '').split('/')
+  return path.reduce<unknown>((value, part) => (value as Json | undefined)?.[part], document)
+}
+
+/** Every object within a schema and within those that it refers to. */
+export function* withinSchema(
+  document: OpenApiDocument,
+  schema: unknown,
+  seen = new Set<string>(),
+): Generator<Json> {
+  for (const part of within(schema)) {
+    yield part
+    const { $ref } = part
+    if (typeof $ref !== 'string' || seen.has($ref)) continue
+    seen.add($ref)
+    yield* withinSchema(document, follow(document, $ref), seen)
+  }
 }
 
 export const operationsOf = (paths: OpenApiDocument['paths']): Operation[] =>
@@ -55,4 +79,40 @@ export function closed(document: OpenApiDocument): OpenApiDocument {
     if (schema['type'] === 'object' && schema['properties'] && !('additionalProperties' in schema))
       schema['additionalProperties'] = false
   return copy
+}
+
+const inPointer = (part: string): string =>
+  encodeURIComponent(part.replaceAll('~', '~0').replaceAll('/', '~1'))
+
+/**
+ * Checks answers against what the document says of them.
+ *
+ * @param seen gets the id of each operation with the kind of answer, such as `getEvent 2xx`, and with its
+ *   media type, such as `getEvent application/json`
+ */
+export function createAnswerCheck(t: Test, document: OpenApiDocument, seen: Set<string>) {
+  const violations = createValidator(closed(document))
+
+  const wrong = (method: string, path: string, { status, headers, text, body }: Answer): string => {
+    const operation = document.paths[path]?.[method]
+    const response = operation?.responses[status]
+    if (!operation || !response) return 'is not in the document'
+    seen.add(`${operation.operationId} ${String(status)[0]}xx`)
+    if (status === 204) return text === '' ? '' : 'has a body'
+    const mediaType = String(headers['content-type']).split(';')[0] as string
+    const content = response.content?.[mediaType]
+    if (!content) return `${mediaType} is not in the document`
+    if (status < 300) seen.add(`${operation.operationId} ${mediaType}`)
+    const parts = ['paths', path, method, 'responses', String(status), 'content', mediaType, 'schema']
+    const value: unknown = mediaType.endsWith('json') ? body : text
+    const violation = violations(`document#/${parts.map(inPointer).join('/')}`, value)
+    if (violation !== '' || status < 400 || status === 503) return violation
+    const { type } = body as { type: string }
+    const named = Object.keys(content.examples ?? {}).includes(type.split(':').at(-1) as string)
+    return named ? '' : `${type} is not in the document`
+  }
+  return (method: string, path: string, answer: Answer): void => {
+    const what = wrong(method.toLowerCase(), path, answer)
+    if (what !== '') t.fail(`${method} ${path} ${answer.status} ${what}`)
+  }
 }

@@ -1,6 +1,12 @@
 import type { Pool } from '../../platform/postgres/pool.ts'
 import { pgArray } from '../../platform/postgres/arrays.ts'
 
+/** Where a subscription's events go; `type` names the destination that understands the rest. */
+export interface DestinationSettings {
+  type: string
+  [setting: string]: unknown
+}
+
 /** A delivery that this worker holds a lease on, with all that is needed to send it. */
 export interface ClaimedDelivery {
   app_id: string
@@ -15,7 +21,7 @@ export interface ClaimedDelivery {
   edges: string
   position: number
   event_created_at: Date
-  destination: { type: 'webhook'; url: string }
+  destination: DestinationSettings
   sealed_secret: Buffer
   subscription_deleted: boolean
 }

@@ -2,23 +2,25 @@ import pLimit, { type LimitFunction } from 'p-limit'
 import type { Running } from '../../feature.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
-import type { OutboundHttp } from '../../platform/outbound-http.ts'
 import type { Pool } from '../../platform/postgres/pool.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
 import { secretContext } from '../subscriptions/index.ts'
 import { claim, release, type ClaimedDelivery } from './claim.ts'
 import type { DeliveryJob, DeliveryQueue } from './delivery-queue.ts'
-import { postWebhook } from './destinations/webhook.ts'
+import type { AttemptResult, Destination, Destinations } from './destinations/destination.ts'
 import { createOutcomeRecorder, QUEUED_RETRY_MS, type Outcome } from './outcomes.ts'
 import { retryDelay } from './retry-policy.ts'
 
 /** Requests under way to one origin; each has a connection of its own. */
 const REQUESTS_PER_ORIGIN = 64
 
+/** A destination may put off the next attempt by so much at most. */
+const MAX_RETRY_AFTER_MS = 24 * 3_600_000
+
 export interface DispatcherOptions {
   pool: Pool
   queue: DeliveryQueue
-  http: OutboundHttp
+  destinations: Destinations
   secrets: SecretBox
   clock: Clock
   log: Log
@@ -38,7 +40,7 @@ export interface DispatcherOptions {
  * the same `webhook-id`.
  */
 export function startDispatcher(options: DispatcherOptions): Running {
-  const { pool, queue, http, secrets, clock, log } = options
+  const { pool, queue, secrets, clock, log } = options
   const recorder = createOutcomeRecorder(pool, options.graceMs)
   const limits = new Map<string, LimitFunction>()
   let stopping = false
@@ -51,7 +53,7 @@ export function startDispatcher(options: DispatcherOptions): Running {
     if (!first) return
     const secret = secrets.open(first.sealed_secret, secretContext(appId, subscriptionId))
     const notTried: ClaimedDelivery[] = []
-    await atMost(new URL(first.destination.url).origin, claimed, async (delivery) => {
+    await atMost(limitKey(first), claimed, async (delivery) => {
       if (stopping || performance.now() > startBefore) notTried.push(delivery)
       else if (delivery.subscription_deleted) await recorder.record(cancelled(delivery))
       else await deliver(delivery, secret)
@@ -81,13 +83,38 @@ export function startDispatcher(options: DispatcherOptions): Running {
     }
   }
 
+  function destinationOf({ destination }: ClaimedDelivery): Destination {
+    const known = options.destinations[destination.type]
+    if (!known) throw new Error(`This version has no destination "${destination.type}".`)
+    return known
+  }
+
+  const limitKey = (delivery: ClaimedDelivery): string =>
+    destinationOf(delivery).limitKey(delivery.destination)
+
+  /** Milliseconds; null: there is none. */
+  function nextAttemptInMs(
+    attempt: number,
+    { succeeded, final, retryAfterMs }: AttemptResult,
+  ): number | null {
+    if (succeeded || final) return null
+    const delay = retryDelay(attempt, options.retryDelaysMs)
+    return delay === undefined ? null : Math.max(delay, Math.min(retryAfterMs ?? 0, MAX_RETRY_AFTER_MS))
+  }
+
   async function deliver(delivery: ClaimedDelivery, secret: string): Promise<void> {
     const startedAt = clock.now()
     const started = performance.now()
-    const result = await postWebhook(http, delivery, { secret, now: startedAt, timeoutMs: options.timeoutMs })
-    const durationMs = performance.now() - started
     const attempt = delivery.attempts + 1
-    const retryInMs = result.succeeded ? null : (retryDelay(attempt, options.retryDelaysMs) ?? null)
+    const destination = destinationOf(delivery)
+    const result = await destination.send(delivery, secret, {
+      number: attempt,
+      now: startedAt,
+      timeoutMs: options.timeoutMs,
+    })
+    const durationMs = performance.now() - started
+    const retryInMs = nextAttemptInMs(attempt, result)
+    if (!result.succeeded && retryInMs === null) await destination.gaveUp?.(delivery, result)
     const outcome: Outcome = {
       appId: delivery.app_id,
       deliveryId: delivery.id,

@@ -4,17 +4,20 @@ import { createDeliveryReader } from './reads.ts'
 import { deliveryRoutes } from './routes.ts'
 import { startSweeper } from './sweeper.ts'
 
+export type { ClaimedDelivery, DestinationSettings } from './claim.ts'
+export type { Attempt, AttemptResult, Destination, Destinations } from './destinations/destination.ts'
+export { createWebhookDestination } from './destinations/webhook.ts'
 export { webhooks } from './webhook-openapi.ts'
 export { createDeliveryQueue, type DeliveryQueue } from './delivery-queue.ts'
 
 export const deliveries: Feature = {
   name: 'deliveries',
   routes: (deps) => deliveryRoutes(createDeliveryReader(deps.db), deps.eventReader),
-  work: ({ pool, deliveryQueue: queue, http, secrets, clock, log, config }) => [
+  work: ({ pool, deliveryQueue: queue, destinations, secrets, clock, log, config }) => [
     startDispatcher({
       pool,
       queue,
-      http,
+      destinations,
       secrets,
       clock,
       log,

@@ -2,7 +2,7 @@ import { createMicroBatcher } from '../../platform/micro-batcher.ts'
 import { newId } from '../../platform/ids.ts'
 import { pgArray } from '../../platform/postgres/arrays.ts'
 import type { Pool } from '../../platform/postgres/pool.ts'
-import type { AttemptResult } from './destinations/webhook.ts'
+import type { AttemptResult } from './destinations/destination.ts'
 
 /** A wait longer than this stays in Postgres, where the sweeper finds it; a shorter one is a delayed job. */
 export const QUEUED_RETRY_MS = 300_000

@@ -1,5 +1,3 @@
-import type { Database } from '../../platform/postgres/pool.ts'
-
 /** An event as the log holds it. `payload` and `edges` are JSON texts, passed on as they are. */
 export interface StoredEvent {
   appId: string
@@ -16,6 +14,8 @@ export interface StoredEvent {
   originEventId: string | null
   externalId: string | null
   orgid: string | null
+  /** Its CloudEvents attributes as JSON text, when it was appended as a CloudEvent. */
+  context: string | null
   createdAt: Date
 }
 
@@ -31,15 +31,16 @@ const text = (value: string | null): string => (value === null ? 'null' : JSON.s
  * The JSON of an event, with its payload to the letter as it was sent.
  *
  * @param state left out where only the immutable part is wanted, as in streams
+ * @param edges JSON text that takes the place of the event's own
  */
-export function eventJson(event: StoredEvent, state?: EventState): string {
+export function eventJson(event: StoredEvent, state?: EventState, edges = event.edges): string {
   const projected = state
     ? `"status":"${state.status}","processedAt":${text(state.processedAt?.toISOString() ?? null)},`
     : ''
   return (
     `{"id":"${event.id}","position":${event.position},"appId":"${event.appId}",` +
     `"eventTypeId":"${event.eventTypeId}","type":"${event.type}",${projected}` +
-    `"payload":${event.payload},"edges":${event.edges},"originEventId":${text(event.originEventId)},` +
+    `"payload":${event.payload},"edges":${edges},"originEventId":${text(event.originEventId)},` +
     `"externalId":${text(event.externalId)},"orgid":${text(event.orgid)},` +
     `"schemaVersion":${event.schemaVersion},"schemaValid":${event.schemaValid},` +
     `"createdAt":"${event.createdAt.toISOString()}"}`
@@ -59,6 +60,7 @@ export interface EventRow {
   origin_event_id: string | null
   external_id: string | null
   orgid: string | null
+  context: string | null
   created_at: Date
 }
 
@@ -75,47 +77,6 @@ export const toStoredEvent = (row: EventRow): StoredEvent => ({
   originEventId: row.origin_event_id,
   externalId: row.external_id,
   orgid: row.orgid,
+  context: row.context,
   createdAt: row.created_at,
 })
-
-/**
- * Where events stand, in one query for all of them.
- *
- * An event nobody is owed is completed; one with a delivery that is still to be made is pending until the
- * first attempt and processing after it; then it failed if any delivery is dead.
- */
-export async function readStates(
-  db: Database,
-  appId: string,
-  events: readonly StoredEvent[],
-): Promise<Map<string, EventState>> {
-  const rows =
-    events.length === 0
-      ? []
-      : await db
-          .selectFrom('deliveries')
-          .select((eb) => [
-            'event_id',
-            eb.fn.countAll<number>().filterWhere('status', '=', 'pending').as('open'),
-            eb.fn.countAll<number>().filterWhere('status', '=', 'dead').as('dead'),
-            eb.fn.countAll<number>().filterWhere('attempts', '>', 0).as('tried'),
-            eb.fn.max('completed_at').as('completed_at'),
-          ])
-          .where('app_id', '=', appId)
-          .where(
-            'event_id',
-            'in',
-            events.map((event) => event.id),
-          )
-          .groupBy('event_id')
-          .execute()
-  const states = new Map<string, EventState>()
-  for (const { event_id: id, open, dead, tried, completed_at: processedAt } of rows) {
-    if (open > 0) states.set(id, { status: tried > 0 ? 'processing' : 'pending', processedAt: null })
-    else states.set(id, { status: dead > 0 ? 'failed' : 'completed', processedAt })
-  }
-  for (const event of events) {
-    if (!states.has(event.id)) states.set(event.id, { status: 'completed', processedAt: event.createdAt })
-  }
-  return states
-}

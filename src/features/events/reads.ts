@@ -1,26 +1,19 @@
-import { sql } from 'kysely'
-import { notFound } from '../../platform/http/problems.ts'
-import { toPage, type Page } from '../../platform/http/pagination.ts'
+import type { Static } from '@sinclair/typebox'
+import { sql, type RawBuilder } from 'kysely'
+import { notFound, Problem } from '../../platform/http/problems.ts'
+import { toCursor, toPage, type Page } from '../../platform/http/pagination.ts'
+import { isDataError } from '../../platform/postgres/errors.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
-import { compilePatterns } from '../subscriptions/index.ts'
-import {
-  eventJson,
-  readStates,
-  toStoredEvent,
-  type EventRow,
-  type EventState,
-  type StoredEvent,
-} from './event.ts'
+import { readEntities, type EntityRef } from '../entities/index.ts'
+import { eventJson, toStoredEvent, type EventRow, type EventState, type StoredEvent } from './event.ts'
+import { resolveFilter, type EventFilter } from './list/filter.ts'
+import { countQuery, lastLookedAtQuery, listQuery, type ListQuery } from './list/query.ts'
+import type { Edges } from './schemas.ts'
+import { readStates } from './states.ts'
 import type { EventTypeService } from './types/service.ts'
 
-export interface EventFilter {
-  /** Any of these types exactly. */
-  type?: readonly string[]
-  /** Comma-separated patterns. */
-  types?: string
-  typePrefix?: string
-  typeContains?: string
-}
+/** Events are counted up to here. */
+const MAX_COUNT = 10_000
 
 export interface EventListOptions {
   filter: EventFilter
@@ -30,78 +23,134 @@ export interface EventListOptions {
   after: number | undefined
 }
 
-/**
- * Reading the log. A page costs the same however long the log is: it is read along the index of positions,
- * or along that of types and positions for each type that the filter takes. A filter is turned into names
- * of types first, of which an app has a bounded number.
- */
+/** Reading the log. A page costs the same however long the log is; `list/query.ts` says how. */
 export function createEventReader(db: Database, eventTypes: EventTypeService) {
-  async function get(appId: string, id: string): Promise<StoredEvent> {
-    const row = await db
-      .selectFrom('events')
-      .selectAll()
-      .where('app_id', '=', appId)
-      .where('id', '=', id)
-      .executeTakeFirst()
-    if (!row) throw notFound('event')
-    return toStoredEvent(row)
+  /**
+   * Runs a statement of a list; where it found too few, also finds out where it stopped looking, as of the
+   * same moment: otherwise what is appended in between would be skipped.
+   */
+  async function readList<Row>(
+    query: ListQuery,
+    statement: RawBuilder<Row>,
+    isEnough: (rows: Row[]) => boolean,
+  ): Promise<{ rows: Row[]; lastLookedAt?: number | undefined }> {
+    const end = lastLookedAtQuery(query)
+    const run = async (snapshot: Database) => {
+      const { rows } = await statement.execute(snapshot)
+      if (!end || isEnough(rows)) return { rows }
+      const {
+        rows: [last],
+      } = await end.execute(snapshot)
+      return { rows, lastLookedAt: last?.position }
+    }
+    try {
+      if (!end) return await run(db)
+      const reading = db.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
+      return await reading.execute(run)
+    } catch (error) {
+      if (query.payload === undefined || !isDataError(error)) throw error
+      throw new Problem('validation-failed', 'payload holds what the database does not take.')
+    }
   }
 
-  /** Undefined: every type. */
-  async function typeNames(appId: string, filter: EventFilter): Promise<string[] | undefined> {
-    const { type, types, typePrefix, typeContains } = filter
-    if (types === undefined && typePrefix === undefined && typeContains === undefined)
-      return type && [...new Set(type)]
-    const matches = types === undefined ? () => true : compilePatterns(types.split(','))
-    return eventTypes.namesWhere(
-      appId,
-      (name) =>
-        matches(name) &&
-        (type === undefined || type.includes(name)) &&
-        (typePrefix === undefined || name.startsWith(typePrefix)) &&
-        (typeContains === undefined || name.includes(typeContains)),
-    )
+  /** The position of the newest event; 0 for an empty log. */
+  async function head(appId: string): Promise<number> {
+    const row = await db
+      .selectFrom('app_logs')
+      .select('head')
+      .where('app_id', '=', appId)
+      .executeTakeFirstOrThrow()
+    return row.head
   }
 
   return {
-    get,
+    head,
 
-    async list(appId: string, { filter, order, size, after }: EventListOptions): Promise<Page<StoredEvent>> {
-      const names = await typeNames(appId, filter)
-      if (names?.length === 0) return toPage<StoredEvent>([], size, String)
-      const { rows } = await listQuery({ appId, names, order, limit: size + 1, after }).execute(db)
-      return toPage(rows.map(toStoredEvent), size, (event) => String(event.position))
+    async get(appId: string, id: string): Promise<StoredEvent> {
+      const row = await db
+        .selectFrom('events')
+        .selectAll()
+        .where('app_id', '=', appId)
+        .where('id', '=', id)
+        .executeTakeFirst()
+      if (!row) throw notFound('event')
+      return toStoredEvent(row)
     },
 
-    /** The JSON of events with where they stand; at most one query, for those whose state is not given. */
+    /** Those of some events that exist, in one query. */
+    async getMany(appId: string, ids: readonly string[]): Promise<StoredEvent[]> {
+      if (ids.length === 0) return []
+      const rows = await db
+        .selectFrom('events')
+        .selectAll()
+        .where('app_id', '=', appId)
+        .where('id', 'in', [...ids])
+        .execute()
+      return rows.map(toStoredEvent)
+    },
+
+    /** The first children of each of some events, in the order of the log, in one query. */
+    async childrenOf(appId: string, ids: readonly string[], first: number): Promise<StoredEvent[]> {
+      const { rows } = await sql<EventRow>`
+        select e.* from unnest(${ids}::uuid[]) as origin(id)
+         cross join lateral (select * from events
+                where app_id = ${appId} and origin_event_id = origin.id
+                order by position limit ${first}) e
+         order by e.position`.execute(db)
+      return rows.map(toStoredEvent)
+    },
+
+    /**
+     * A page may hold fewer events than asked for although there are more: when a condition has no index,
+     * a page ends after a number of events looked at, and its cursor goes on from there.
+     */
+    async list(appId: string, { filter, order, size, after }: EventListOptions): Promise<Page<StoredEvent>> {
+      const conditions = await resolveFilter(db, eventTypes, appId, filter)
+      if (!conditions) return toPage<StoredEvent>([], size, String)
+      const query = { appId, order, limit: size + 1, after, ...conditions }
+      const { rows, lastLookedAt } = await readList(query, listQuery(query), (found) => found.length > size)
+      const page = toPage(rows.map(toStoredEvent), size, ({ position }) => String(position))
+      if (lastLookedAt === undefined) return page
+      return { ...page, pageInfo: { hasNextPage: true, endCursor: toCursor(String(lastLookedAt)) } }
+    },
+
+    /** How many events a filter takes; undefined when that would take looking at too many. */
+    async count(appId: string, filter: EventFilter): Promise<number | undefined> {
+      const conditions = await resolveFilter(db, eventTypes, appId, filter)
+      if (!conditions) return 0
+      if (Object.values(conditions).every((condition) => condition === undefined)) return head(appId)
+      const query: ListQuery = { appId, order: 'desc', limit: MAX_COUNT + 1, ...conditions }
+      const isTooMany = ([row]: { count: number }[]) => (row?.count ?? 0) > MAX_COUNT
+      const { rows, lastLookedAt } = await readList(query, countQuery(query), isTooMany)
+      return isTooMany(rows) || lastLookedAt !== undefined ? undefined : (rows[0]?.count ?? 0)
+    },
+
+    /** Where events stand, in at most one query for those whose state is not given. */
+    async states(
+      appId: string,
+      events: readonly { event: StoredEvent; state?: EventState | undefined }[],
+    ): Promise<EventState[]> {
+      const unknown = events.filter(({ state }) => state === undefined).map(({ event }) => event)
+      const states = await readStates(db, appId, unknown)
+      return events.map(({ event, state }) => (state ?? states.get(event.id)) as EventState)
+    },
+
+    /** The JSON of events with where they stand, and with the entities behind their edges where asked for. */
     async toJson(
       appId: string,
       events: readonly { event: StoredEvent; state?: EventState | undefined }[],
+      include?: 'entities',
     ): Promise<string[]> {
-      const unknown = events.filter(({ state }) => state === undefined).map(({ event }) => event)
-      const states = await readStates(db, appId, unknown)
-      return events.map(({ event, state }) => eventJson(event, state ?? states.get(event.id)))
-    },
-
-    /** The position of the newest event; 0 for an empty log. */
-    async head(appId: string): Promise<number> {
-      const row = await db
-        .selectFrom('app_logs')
-        .select('head')
-        .where('app_id', '=', appId)
-        .executeTakeFirstOrThrow()
-      return row.head
+      const [states, edges] = await Promise.all([
+        this.states(appId, events),
+        include && edgesWithEntities(db, appId, events),
+      ])
+      return events.map(({ event }, index) => eventJson(event, states[index], edges?.[index]))
     },
 
     /** Events after a position, oldest first. What is committed by the time of the call has no gaps. */
     async readAfter(appId: string, position: number, limit: number): Promise<StoredEvent[]> {
-      const { rows } = await listQuery({
-        appId,
-        names: undefined,
-        order: 'asc',
-        limit,
-        after: position,
-      }).execute(db)
+      const { rows } = await listQuery({ appId, order: 'asc', limit, after: position }).execute(db)
       return rows.map(toStoredEvent)
     },
   }
@@ -109,27 +158,13 @@ export function createEventReader(db: Database, eventTypes: EventTypeService) {
 
 export type EventReader = ReturnType<typeof createEventReader>
 
-export interface ListQuery {
-  appId: string
-  /** Undefined: every type. */
-  names: readonly string[] | undefined
-  order: 'asc' | 'desc'
-  limit: number
-  after: number | undefined
-}
-
-/** The statement behind every list of events; exported for the test of its plans. */
-export function listQuery({ appId, names, order, limit, after }: ListQuery) {
-  const direction = sql.raw(order)
-  const beyond =
-    after === undefined ? sql`` : sql`and position ${sql.raw(order === 'asc' ? '>' : '<')} ${after}`
-  const page = (ofType: ReturnType<typeof sql>) =>
-    sql<EventRow>`select * from events where app_id = ${appId} ${ofType} ${beyond}
-                  order by position ${direction} limit ${limit}`
-  if (names === undefined) return page(sql``)
-  if (names.length === 1) return page(sql`and type = ${names[0]}`)
-  return sql<EventRow>`
-    select e.* from unnest(${names}::text[]) as wanted(name)
-     cross join lateral (${page(sql`and type = wanted.name`)}) e
-     order by e.position ${direction} limit ${limit}`
+/** JSON of the edges of each event with what they point to: one query for each kind of entity. */
+async function edgesWithEntities(
+  db: Database,
+  appId: string,
+  events: readonly { event: StoredEvent }[],
+): Promise<string[]> {
+  const edges = events.map(({ event }) => JSON.parse(event.edges) as Static<typeof Edges>)
+  const find = await readEntities(db, appId, edges.flat() satisfies EntityRef[])
+  return edges.map((own) => JSON.stringify(own.map((edge) => ({ ...edge, entity: find(edge) ?? null }))))
 }

@@ -19,7 +19,7 @@ export interface Limits {
  * @throws Problem `payload-too-large` or `validation-failed`
  */
 export function readEvent(text: string, body: Static<typeof NewEventBody>, limits: Limits): NewEvent {
-  return toNewEvent(text, 0, body, '', limits)
+  return toNewEvent(text, memberSlice(text, 'payload'), body, '/payload', limits)
 }
 
 /** The events of a batch. */
@@ -30,36 +30,57 @@ export function readBatch(
 ): NewEvent[] {
   const [events] = memberSlice(text, 'events') as Slice
   return elementSlices(text, events).map(([at], index) =>
-    toNewEvent(text, at, bodies[index] as Static<typeof NewEventBody>, `/events/${index}`, limits),
+    toNewEvent(
+      text,
+      memberSlice(text, 'payload', at),
+      bodies[index] as Static<typeof NewEventBody>,
+      `/events/${index}/payload`,
+      limits,
+    ),
   )
 }
 
-function toNewEvent(
+/**
+ * The event of a part of a body.
+ *
+ * @param slice where its payload stands in the text; undefined for an empty one
+ * @param pointer to the payload, for errors
+ */
+export function toNewEvent(
   text: string,
-  at: number,
+  slice: Slice | undefined,
   body: Static<typeof NewEventBody>,
   pointer: string,
-  { maxPayloadBytes }: Limits,
+  limits: Limits,
 ): NewEvent {
-  const slice = memberSlice(text, 'payload', at) as Slice
+  return {
+    ...body,
+    ...(body.originEventId !== undefined && { originEventId: body.originEventId.toLowerCase() }),
+    payload: slice ? readPayload(text, slice, pointer, limits) : '{}',
+    payloadValue: body.payload,
+  }
+}
+
+/** A payload as it stands in a text. @throws Problem when it is too large or nested too deeply */
+export function readPayload(
+  text: string,
+  slice: Slice,
+  pointer: string,
+  { maxPayloadBytes }: Limits,
+): string {
   const payload = text.slice(...slice)
   const bytes = Buffer.byteLength(payload)
   if (bytes > maxPayloadBytes) {
     throw new Problem(
       'payload-too-large',
       `A payload may take ${maxPayloadBytes} bytes. Nothing was stored.`,
-      [{ pointer: `${pointer}/payload`, detail: `takes ${bytes} bytes` }],
+      [{ pointer, detail: `takes ${bytes} bytes` }],
     )
   }
   if (nestedDeeperThan(MAX_DEPTH, text, slice)) {
     throw new Problem('validation-failed', 'A payload is nested too deeply. Nothing was stored.', [
-      { pointer: `${pointer}/payload`, detail: `is nested deeper than ${MAX_DEPTH}` },
+      { pointer, detail: `is nested deeper than ${MAX_DEPTH}` },
     ])
   }
-  return {
-    ...body,
-    ...(body.originEventId !== undefined && { originEventId: body.originEventId.toLowerCase() }),
-    payload,
-    payloadValue: body.payload,
-  }
+  return payload
 }

@@ -1,112 +1,55 @@
-import { Type } from '@sinclair/typebox'
+import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Clock } from '../../platform/clock.ts'
 import { appIdOf } from '../../platform/http/auth.ts'
 import { pageOf, pageSize, POSITION_CURSOR, readCursor } from '../../platform/http/pagination.ts'
-import type { ProblemName } from '../../platform/http/problems.ts'
-import { BODY_PROBLEMS, ref, responses, Uuid } from '../../platform/http/schemas.ts'
-import type { Appender, Appended } from './append/appender.ts'
-import { readBatch, readEvent, type Limits } from './request-body.ts'
+import { ref, responses, Uuid } from '../../platform/http/schemas.ts'
+import type { Appender } from './append/appender.ts'
+import { APPEND_PROBLEMS } from './append-routes.ts'
+import type { EventFilter } from './list/filter.ts'
 import type { EventReader } from './reads.ts'
+import { answered, answeredList, EVENT_SCHEMAS, sendAppended, sendEvents, sendOne } from './replies.ts'
+import type { Limits } from './request-body.ts'
 import {
+  ChildrenQuery,
   Event,
   EventQuery,
   IdempotencyHeaders,
-  MAX_BATCH_EVENTS,
-  NewEvent,
-  NewEventBatch,
+  IncludeQuery,
+  StatusReport,
 } from './schemas.ts'
+import { reportOn } from './status-report.ts'
 
 const tags = ['Events']
 const read = { access: 'events:read' as const }
-const write = { access: 'events:write' as const }
+const Params = Type.Object({ id: Uuid() })
 
-const APPEND_PROBLEMS: ProblemName[] = [
-  ...BODY_PROBLEMS,
-  'idempotency-conflict',
-  'reserved-event-type',
-  'unknown-event-type',
-  'too-many-event-types',
-  'schema-violation',
-  'unknown-origin',
-  'overloaded',
-]
-
-/** What an event may take beside its payload. */
-const EVENT_OVERHEAD_BYTES = 262_144
-
-/** Appending to the log and reading it (SPEC sections 2 and 9). */
+/** Reading the log, and what belongs to an event in it (SPEC sections 2 and 9). */
 export const eventRoutes =
-  (
-    appender: Appender,
-    reader: EventReader,
-    limits: Limits & { maxBatchBytes: number },
-  ): FastifyPluginAsyncTypebox =>
+  (appender: Appender, reader: EventReader, clock: Clock, limits: Limits): FastifyPluginAsyncTypebox =>
   async (app) => {
-    app.addSchema(Event)
+    for (const schema of EVENT_SCHEMAS) app.addSchema(schema)
 
-    app.post(
-      '/events',
-      {
-        config: write,
-        bodyLimit: limits.maxPayloadBytes + EVENT_OVERHEAD_BYTES,
-        schema: {
-          tags,
-          operationId: 'appendEvent',
-          summary: 'Append an event',
-          description: `It is stored when this is answered, together with every delivery it causes. The payload may take ${limits.maxPayloadBytes} bytes and is passed on exactly as it was sent.`,
-          headers: IdempotencyHeaders,
-          body: NewEvent,
-          response: responses(
-            {
-              200: { ...ref(Event), description: 'A repeat: the event that is there already.' },
-              201: { ...ref(Event), description: 'Stored.' },
-            },
-            APPEND_PROBLEMS,
-          ),
-        },
-      },
-      async (request, reply) => {
-        const event = readEvent(request.bodyText, request.body, limits)
-        const appended = await appender.append(appIdOf(request), [event], {
-          idempotencyKey: request.headers['idempotency-key'],
-        })
-        const [json] = await reader.toJson(appIdOf(request), appended.events)
-        return sendJson(appendReply(reply, appended), json as string)
-      },
-    )
-
-    app.post(
-      '/events/batch',
-      {
-        config: write,
-        bodyLimit: limits.maxBatchBytes,
-        schema: {
-          tags,
-          operationId: 'appendEvents',
-          summary: 'Append several events, all or none',
-          description: `Up to ${MAX_BATCH_EVENTS} events and ${limits.maxBatchBytes} bytes. They take positions next to each other, in their order.`,
-          headers: IdempotencyHeaders,
-          body: NewEventBatch,
-          response: responses(
-            {
-              200: { ...Type.Object({ data: Type.Array(ref(Event)) }), description: 'A repeat.' },
-              201: { ...Type.Object({ data: Type.Array(ref(Event)) }), description: 'Stored.' },
-            },
-            APPEND_PROBLEMS,
-          ),
-        },
-      },
-      async (request, reply) => {
-        const events = readBatch(request.bodyText, request.body.events, limits)
-        const appended = await appender.append(appIdOf(request), events, {
-          idempotencyKey: request.headers['idempotency-key'],
-          isBatch: true,
-        })
-        const json = await reader.toJson(appIdOf(request), appended.events)
-        return sendJson(appendReply(reply, appended), `{"data":[${json.join(',')}]}`)
-      },
-    )
+    async function sendPage(
+      request: FastifyRequest,
+      reply: FastifyReply,
+      filter: EventFilter,
+      { order, after, include, ...size }: Static<typeof ChildrenQuery>,
+    ): Promise<FastifyReply> {
+      const cursor = readCursor(after, POSITION_CURSOR)
+      const { rows, pageInfo } = await reader.list(appIdOf(request), {
+        filter,
+        order: order ?? 'desc',
+        size: pageSize(size),
+        after: cursor === undefined ? undefined : Number(cursor),
+      })
+      return sendEvents(request, reply, reader, {
+        events: rows.map((event) => ({ event })),
+        pageInfo,
+        include,
+      })
+    }
 
     app.get(
       '/events',
@@ -116,24 +59,18 @@ export const eventRoutes =
           tags,
           operationId: 'listEvents',
           summary: 'List events, newest first unless told',
+          description:
+            'Conditions on `payload`, and on `status=completed`, have no index: a page ends after 10,000 events looked at, maybe with fewer than asked for, and goes on from its cursor.',
           querystring: EventQuery,
-          response: responses({ 200: pageOf(ref(Event)) }, ['validation-failed', 'invalid-cursor']),
+          response: responses({ 200: answeredList('A page.', pageOf(ref(Event))) }, [
+            'validation-failed',
+            'invalid-cursor',
+          ]),
         },
       },
       async (request, reply) => {
-        const { order = 'desc', after, ...filter } = request.query
-        const cursor = readCursor(after, POSITION_CURSOR)
-        const page = await reader.list(appIdOf(request), {
-          filter,
-          order,
-          size: pageSize(request.query),
-          after: cursor === undefined ? undefined : Number(cursor),
-        })
-        const json = await reader.toJson(
-          appIdOf(request),
-          page.rows.map((event) => ({ event })),
-        )
-        return sendJson(reply, `{"data":[${json.join(',')}],"pageInfo":${JSON.stringify(page.pageInfo)}}`)
+        const { order, after, limit, first, include, ...filter } = request.query
+        return sendPage(request, reply, filter, { order, after, limit, first, include })
       },
     )
 
@@ -145,23 +82,75 @@ export const eventRoutes =
           tags,
           operationId: 'getEvent',
           summary: 'Read an event',
-          params: Type.Object({ id: Uuid() }),
-          response: responses({ 200: ref(Event) }, ['validation-failed', 'not-found']),
+          params: Params,
+          querystring: IncludeQuery,
+          response: responses({ 200: answered('The event.', ref(Event)) }, [
+            'validation-failed',
+            'not-found',
+          ]),
         },
       },
       async (request, reply) => {
         const event = await reader.get(appIdOf(request), request.params.id)
-        const [json] = await reader.toJson(appIdOf(request), [{ event }])
-        return sendJson(reply, json as string)
+        return sendOne(request, reply, reader, [{ event }], request.query.include)
+      },
+    )
+
+    app.get(
+      '/events/:id/children',
+      {
+        config: read,
+        schema: {
+          tags,
+          operationId: 'listChildren',
+          summary: 'List the children of an event, oldest first unless told',
+          params: Params,
+          querystring: ChildrenQuery,
+          response: responses({ 200: answeredList('A page.', pageOf(ref(Event))) }, [
+            'validation-failed',
+            'not-found',
+            'invalid-cursor',
+          ]),
+        },
+      },
+      async (request, reply) => {
+        const { id } = await reader.get(appIdOf(request), request.params.id)
+        return sendPage(request, reply, { originEventId: id }, { order: 'asc', ...request.query })
+      },
+    )
+
+    app.post(
+      '/events/:id/status',
+      {
+        config: { access: 'events:write' },
+        bodyLimit: limits.maxPayloadBytes,
+        schema: {
+          tags,
+          operationId: 'reportStatus',
+          summary: 'Report what became of an event: appends a child',
+          description:
+            'On a message the child is a `message.delivered`, `message.read` or `message.failed`; on another event its type is the event’s with the status added, such as `order.placed.shipped`.',
+          params: Params,
+          headers: IdempotencyHeaders,
+          body: StatusReport,
+          response: responses(
+            {
+              200: answered('A repeat: the child that is there already.', ref(Event)),
+              201: answered('The child.', ref(Event)),
+            },
+            [...APPEND_PROBLEMS, 'not-found'],
+          ),
+        },
+      },
+      async (request, reply) => {
+        const appId = appIdOf(request)
+        const origin = await reader.get(appId, request.params.id)
+        const child = reportOn(origin, request.bodyText, request.body, clock.now(), limits)
+        const idempotencyKey = request.headers['idempotency-key']
+        const appended = await appender.append(appId, [child], {
+          ...(idempotencyKey !== undefined && { idempotencyKey }),
+        })
+        return sendAppended(request, reply, reader, appended)
       },
     )
   }
-
-function appendReply(reply: FastifyReply, { replayed }: Appended): FastifyReply {
-  if (replayed) void reply.header('idempotency-replayed', 'true')
-  return reply.code(replayed ? 200 : 201)
-}
-
-/** Events are made into JSON by hand, since their payload is JSON text already. */
-const sendJson = (reply: FastifyReply, json: string): FastifyReply =>
-  reply.type('application/json; charset=utf-8').send(json)

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { PATTERN_FORM } from '../subscriptions/index.ts'
-import { AnyObject, Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { File, PlatformUser, User } from '../entities/index.ts'
+import { AnyObject, Nullable, ref, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 import { pageQuery } from '../../platform/http/pagination.ts'
 
 export const MAX_BATCH_EVENTS = 1000
@@ -19,20 +20,36 @@ const Payload = AnyObject({
   examples: [{ order_id: 'A-1001', total: 42.5 }],
 })
 
-export const Edge = Type.Object(
+const edge = {
+  type: Text(100, { examples: ['sent_by'] }),
+  targetType: Text(100, { examples: ['platform_user'] }),
+  targetId: Text(200, { examples: ['019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'] }),
+}
+
+const Edge = Type.Object(edge, {
+  additionalProperties: false,
+  description: 'A typed link from an event to an entity.',
+})
+
+const EdgeWithEntity = Type.Object(
   {
-    type: Text(100, { examples: ['sent_by'] }),
-    targetType: Text(100, { examples: ['platform_user'] }),
-    targetId: Text(200, { examples: ['019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'] }),
+    ...edge,
+    entity: Type.Optional(
+      Nullable(Type.Union([ref(User), ref(PlatformUser), ref(File)]), {
+        description: 'With `include=entities`: what it points to; null when Heliograph has no such entity.',
+      }),
+    ),
   },
-  { additionalProperties: false, description: 'A typed link from an event to an entity.' },
+  { description: 'A typed link from an event to an entity.' },
 )
+
+export const Edges = Type.Array(Edge, { maxItems: 50 })
 
 export const NewEvent = Type.Object(
   {
     type: TypeName,
     payload: Payload,
-    edges: Type.Optional(Type.Array(Edge, { maxItems: 50 })),
+    edges: Type.Optional(Edges),
     originEventId: Type.Optional(Uuid({ description: 'The event that this one is a child of.' })),
     externalId: Type.Optional(
       Text(200, {
@@ -62,6 +79,11 @@ export const IdempotencyHeaders = Type.Object({
   ),
 })
 
+const EventStatus = Type.Union(
+  [Type.Literal('pending'), Type.Literal('processing'), Type.Literal('completed'), Type.Literal('failed')],
+  { description: 'Where the event’s deliveries stand; one that nobody is owed is completed at once.' },
+)
+
 export const Event = Type.Object(
   {
     id: Uuid(),
@@ -73,20 +95,10 @@ export const Event = Type.Object(
     appId: Uuid(),
     eventTypeId: Uuid(),
     type: TypeName,
-    status: Type.Union(
-      [
-        Type.Literal('pending'),
-        Type.Literal('processing'),
-        Type.Literal('completed'),
-        Type.Literal('failed'),
-      ],
-      {
-        description: 'Where the event’s deliveries stand; one that nobody is owed is completed at once.',
-      },
-    ),
+    status: EventStatus,
     processedAt: Nullable(Timestamp()),
     payload: Payload,
-    edges: Type.Array(Edge),
+    edges: Type.Array(EdgeWithEntity),
     originEventId: Nullable(Uuid()),
     externalId: Nullable(Type.String()),
     orgid: Nullable(Type.String()),
@@ -108,6 +120,10 @@ const PatternList = Type.String({
   examples: ['order.*,message.inbound'],
 })
 
+const Include = Type.Optional(
+  Type.Literal('entities', { description: 'Give each edge with the entity that it points to.' }),
+)
+
 export const EventQuery = Type.Object(
   {
     ...pageQuery,
@@ -122,8 +138,50 @@ export const EventQuery = Type.Object(
     types: Type.Optional(PatternList),
     typePrefix: Type.Optional(Type.String({ maxLength: MAX_TYPE_LENGTH })),
     typeContains: Type.Optional(Type.String({ maxLength: MAX_TYPE_LENGTH })),
+    status: Type.Optional(EventStatus),
+    createdAtGte: Type.Optional(Timestamp({ description: 'Only from this time on.' })),
+    createdAtLte: Type.Optional(Timestamp({ description: 'Only up to this time.' })),
+    edge: Type.Optional(
+      Text(500, {
+        pattern: '^[^:\\u0000\\ud800-\\udfff]+:[^:\\u0000\\ud800-\\udfff]+:[^\\u0000\\ud800-\\udfff]+$',
+        description:
+          'Only with this edge: `type:targetType:targetId`, where the type may be `*`. A user stands for everybody merged into it, and for their platform users.',
+        examples: ['sent_by:platform_user:019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'],
+      }),
+    ),
+    originEventId: Type.Optional(Uuid({ description: 'Only children of this event.' })),
+    payload: Type.Optional(
+      Type.String({
+        maxLength: 4000,
+        description: 'Only payloads that contain this JSON object, as JSON text.',
+        examples: ['{"order_id":"A-1001"}'],
+      }),
+    ),
+    include: Include,
   },
   { additionalProperties: false },
+)
+
+/** Of lists that a condition belongs to already. */
+export const ChildrenQuery = Type.Object(
+  { ...pageQuery, order: EventQuery.properties.order, include: Include },
+  { additionalProperties: false },
+)
+
+export const IncludeQuery = Type.Object({ include: Include }, { additionalProperties: false })
+
+export const StatusReport = Type.Object(
+  {
+    status: Type.String({
+      pattern: '^[a-z0-9_]{1,50}$',
+      description: 'Of a message `delivered`, `read` or `failed`; of another event whatever you name it.',
+      examples: ['delivered'],
+    }),
+  },
+  {
+    additionalProperties: true,
+    description: 'What became of an event. All of it becomes the payload of the child.',
+  },
 )
 
 export const StreamQuery = Type.Object(

@@ -8,10 +8,8 @@ import type { Database } from '../../platform/postgres/pool.ts'
 import type { Subscriptions } from '../../platform/postgres/tables.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
 import { isSigningSecret, newSigningSecret } from '../../platform/signing.ts'
+import { cancelOwed } from './cancel.ts'
 import type { NewSubscription, Subscription, SubscriptionChange } from './schemas.ts'
-
-/** Deliveries cancelled in one statement. */
-const CANCEL_BATCH = 5_000
 
 type SubscriptionBody = Static<typeof Subscription>
 
@@ -24,7 +22,12 @@ export const secretContext = (appId: string, subscriptionId: string): string => 
  */
 export function createSubscriptionService(db: Database, secrets: SecretBox) {
   const select = (appId: string) =>
-    db.selectFrom('subscriptions').selectAll().where('app_id', '=', appId).where('deleted_at', 'is', null)
+    db
+      .selectFrom('subscriptions')
+      .selectAll()
+      .where('app_id', '=', appId)
+      .where('addressed', '=', false)
+      .where('deleted_at', 'is', null)
 
   return {
     /** @returns the subscription with its signing secret, which is shown this once */
@@ -89,6 +92,7 @@ export function createSubscriptionService(db: Database, secrets: SecretBox) {
           })
           .where('app_id', '=', appId)
           .where('id', '=', id)
+          .where('addressed', '=', false)
           .where('deleted_at', 'is', null)
           .returningAll()
           .executeTakeFirst()
@@ -106,33 +110,17 @@ export function createSubscriptionService(db: Database, secrets: SecretBox) {
           .set({ deleted_at: sql`now()` })
           .where('app_id', '=', appId)
           .where('id', '=', id)
+          .where('addressed', '=', false)
           .where('deleted_at', 'is', null)
           .executeTakeFirst()
       })
       if (removed.numUpdatedRows === 0n) throw notFound('subscription')
-      while ((await cancelPending(db, appId, id)) > 0);
+      await cancelOwed(db, appId, id)
     },
   }
 }
 
 export type SubscriptionService = ReturnType<typeof createSubscriptionService>
-
-/**
- * Cancels some deliveries of a deleted subscription; none are added any more. Should the process end in
- * between, workers cancel the rest as they come to them.
- *
- * @returns how many
- */
-async function cancelPending(db: Database, appId: string, subscriptionId: string): Promise<number> {
-  const { numAffectedRows } = await sql`
-    update deliveries set status = 'cancelled', completed_at = now()
-     where app_id = ${appId} and id in (
-       select id from deliveries
-        where app_id = ${appId} and subscription_id = ${subscriptionId} and status = 'pending'
-          and (lease_until is null or lease_until < now())
-        limit ${CANCEL_BATCH} for update skip locked)`.execute(db)
-  return Number(numAffectedRows ?? 0)
-}
 
 function checkUrl(url: string): void {
   const parsed = URL.parse(url)

@@ -11,6 +11,13 @@ export const SCOPES = [
   'subscriptions:read',
   'subscriptions:write',
   'deliveries:read',
+  'entities:read',
+  'entities:write',
+  'platform-connections:read',
+  'platform-connections:write',
+  'messages:write',
+  'link-codes:read',
+  'link-codes:write',
 ] as const
 
 export type Scope = (typeof SCOPES)[number]
@@ -24,8 +31,8 @@ export interface AppKey {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Who may call the route. A route that does not say is refused when the server is built. */
-    access?: 'public' | 'admin' | Scope
+    /** Who may call the route; `any-key` looks at scopes itself. A route that does not say is refused when the server is built. */
+    access?: 'public' | 'admin' | 'any-key' | Scope
   }
   interface FastifyRequest {
     appKey: AppKey | null
@@ -61,10 +68,13 @@ export function registerAuth(app: FastifyInstance, options: AuthOptions): void {
     }
     const key = await options.findAppKey(token)
     if (!key) throw new Problem('unauthorized', 'The API key is not known or was revoked.')
-    if (!key.scopes.has(access)) throw new Problem('forbidden', `The API key needs the scope "${access}".`)
+    if (access !== 'any-key' && !key.scopes.has(access)) throw missingScope(access)
     request.appKey = key
   })
 }
+
+export const missingScope = (scope: Scope): Problem =>
+  new Problem('forbidden', `The API key needs the scope "${scope}".`)
 
 function bearerToken(request: FastifyRequest): string {
   const [scheme, token] = (request.headers.authorization ?? '').split(' ')

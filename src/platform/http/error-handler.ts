@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ErrorObject } from 'ajv'
-import { toViolation } from '../json-schema.ts'
+import { toViolation } from '../json-schema/json-schema.ts'
 import { OverloadedError } from '../micro-batcher.ts'
 import { isUnavailable } from '../postgres/errors.ts'
 import { MAX_ERRORS, Problem } from './problems.ts'
@@ -52,7 +52,11 @@ export function toProblem(error: unknown, request: FastifyRequest): Problem {
   }
   const { code, statusCode, message, validation, validationContext } = error as ErrorLike
   if (validation) {
-    const violations = validation.slice(0, MAX_ERRORS).map(toViolation)
+    // That a branch does not fit says nothing beside what does not fit in it.
+    const violations = validation
+      .filter(({ keyword }) => keyword !== 'if')
+      .slice(0, MAX_ERRORS)
+      .map(toViolation)
     const where = validationContext === 'body' ? 'body' : (validationContext ?? 'request')
     return new Problem('validation-failed', `The ${where} is not as it should be: see "errors".`, violations)
   }

@@ -46,6 +46,9 @@ export const pageOf = <Item extends TSchema>(
 export const pageSize = (query: { limit?: number; first?: number }): number =>
   query.limit ?? query.first ?? DEFAULT_PAGE
 
+/** What a caller passes as `after` to go on behind a value that the list is ordered by. */
+export const toCursor = (value: string): string => Buffer.from(value).toString('base64url')
+
 /**
  * Makes a page of rows read with one more than asked for, which tells whether there is a next page.
  *
@@ -58,7 +61,7 @@ export function toPage<Row>(rows: Row[], size: number, cursor: (row: Row) => str
     rows: page,
     pageInfo: {
       hasNextPage: rows.length > size,
-      endCursor: last === undefined ? null : Buffer.from(cursor(last)).toString('base64url'),
+      endCursor: last === undefined ? null : toCursor(cursor(last)),
     },
   }
 }

@@ -1,4 +1,4 @@
-import type { Violation } from '../json-schema.ts'
+import type { Violation } from '../json-schema/json-schema.ts'
 
 /**
  * Every error the API answers with: the closed list behind the `type` of RFC 9457 problem documents. A name
@@ -9,6 +9,7 @@ export const PROBLEMS = {
   'validation-failed': { status: 400, title: 'The request does not have the form it should have' },
   'invalid-cursor': { status: 400, title: 'The cursor is not one of this list' },
   unauthorized: { status: 401, title: 'A valid API key is needed' },
+  'invalid-signature': { status: 401, title: 'The request is not signed by whom it should be' },
   forbidden: { status: 403, title: 'The API key does not have the scope for this' },
   'not-found': { status: 404, title: 'There is no such thing' },
   'method-not-allowed': { status: 405, title: 'This path does not take that method' },
@@ -21,8 +22,11 @@ export const PROBLEMS = {
   'too-many-event-types': { status: 422, title: 'The app has as many event types as it may have' },
   'schema-violation': { status: 422, title: 'The payload does not match the schema of its event type' },
   'invalid-schema': { status: 422, title: 'The JSON Schema cannot be used' },
+  'unknown-reference': { status: 422, title: 'Something that the request names does not exist' },
+  'link-code-refused': { status: 422, title: 'The link code cannot be used' },
   'unknown-origin': { status: 422, title: 'The origin event does not exist' },
   'invalid-destination': { status: 422, title: 'The destination cannot be used' },
+  'query-too-costly': { status: 422, title: 'The query asks for too much at once' },
   internal: { status: 500, title: 'Something went wrong here' },
   overloaded: { status: 503, title: 'Too much is waiting; try again shortly' },
   unavailable: { status: 503, title: 'The database cannot be reached; try again shortly' },

@@ -17,7 +17,12 @@ declare module 'fastify' {
 export function registerJsonParser(app: FastifyInstance): void {
   app.decorateRequest('bodyText', '')
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, (request, bytes, done) => {
+  addJsonType(app, 'application/json')
+}
+
+/** Takes another media type whose bodies are JSON, in this scope. */
+export function addJsonType(app: FastifyInstance, mediaType: string): void {
+  app.addContentTypeParser<Buffer>(mediaType, { parseAs: 'buffer' }, (request, bytes, done) => {
     if (!isUtf8(bytes)) return done(new Problem('invalid-json', 'The body is not UTF-8.'))
     const text = bytes.toString('utf8')
     if (text === '') return done(null, undefined)

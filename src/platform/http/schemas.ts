@@ -34,6 +34,15 @@ export const BODY_PROBLEMS = [
   'unsupported-media-type',
 ] as const satisfies ProblemName[]
 
+/** A response or a body in one of several media types. A response of this kind is sent as text. */
+export const inMediaTypes = <Body = string>(schemas: Record<string, TSchema>, options: SchemaOptions = {}) =>
+  Type.Unsafe<Body>({
+    ...options,
+    content: Object.fromEntries(
+      Object.entries(schemas).map(([mediaType, schema]) => [mediaType, { schema }]),
+    ),
+  })
+
 /** Refers to a schema that was added by its `$id`, so that the OpenAPI document names it once. */
 export const ref = <S extends TSchema>(schema: S): TUnsafe<Static<S>> => {
   if (schema.$id === undefined) throw new Error('Only a schema with an $id can be referred to.')

@@ -1,10 +1,17 @@
 import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
-import addFormats from 'ajv-formats'
-import { RE2JS } from 're2js'
-import { canonicalJson } from './canonical-json.ts'
+import { BudgetSpent, EvaluationBudget } from './budget.ts'
+import { chargeEvaluations } from './charges.ts'
+import { addBoundedFormats } from './formats.ts'
+import { linearPatterns } from './patterns.ts'
+import { refuseTooDeep, refuseUnfoldingTooFar } from './size.ts'
+import { addValueKeywords } from './values.ts'
 
 const MAX_SCHEMA_BYTES = 65_536
 const MAX_VIOLATIONS = 100
+const TOO_SLOW = 'evaluating the schema on this value takes too long'
+const NOT_EVALUATED = 'the schema could not be evaluated on this value'
+/** Of the stack, or of the code that is generated. */
+const OVERFLOW = 'it is nested too deeply, has too many alternatives, or refers on too many times in a row'
 
 /** One way in which a value does not fit. `pointer` is a JSON pointer into the value (RFC 6901). */
 export interface Violation {
@@ -20,24 +27,11 @@ export class SchemaError extends Error {
   override name = 'SchemaError'
 }
 
-/**
- * Patterns run on RE2, which is linear in the length of the text: no pattern can stall the process. What
- * RE2 does not have (look-around, back-references) is refused when the schema is compiled.
- */
-const linearRegExp = Object.assign(
-  (pattern: string) => {
-    const compiled = RE2JS.compile(RE2JS.translateRegExp(pattern))
-    // Ajv keeps compiled patterns by this text.
-    return { test: (text: string) => compiled.matcher(text).find(), toString: () => `/${pattern}/u` }
-  },
-  { code: 'linearRegExp' },
-)
-
 /** Checks schemas themselves; nothing is ever added to it. */
 const metaSchema = new Ajv2020({ strict: false, logger: false })
 
 /** A compiler of its own for each schema: what one tenant's schema defines must not reach another's. */
-function newCompiler(): Ajv2020 {
+function newCompiler(budget: EvaluationBudget): Ajv2020 {
   const ajv = new Ajv2020({
     strict: false,
     allErrors: true,
@@ -46,53 +40,60 @@ function newCompiler(): Ajv2020 {
     meta: false,
     validateSchema: false,
     logger: false,
-    code: { regExp: linearRegExp },
+    inlineRefs: false,
+    code: { regExp: linearPatterns(budget) },
   })
-  addFormats.default(ajv)
-  // Ajv's own compares every pair, which takes seconds for a payload of the largest size.
-  ajv.removeKeyword('uniqueItems')
-  ajv.addKeyword({
-    keyword: 'uniqueItems',
-    type: 'array',
-    schemaType: 'boolean',
-    error: { message: 'must not have the same item twice' },
-    validate: (unique: boolean, items: unknown[]) =>
-      !unique || new Set(items.map(canonicalJson)).size === items.length,
-  })
+  addBoundedFormats(ajv, budget)
+  addValueKeywords(ajv, budget)
+  chargeEvaluations(ajv, budget)
   return ajv
 }
 
 /**
  * Compiles a JSON Schema of draft 2020-12, with formats.
  *
- * @throws SchemaError when it is not a valid schema, refers to other documents, is too large, or has a
- *   pattern that RE2 does not take
+ * Both are bounded, whoever wrote the schema: compiling takes at most a second or so, and checking a
+ * value costs at most the budget, after which it ends with a violation of its own.
+ *
+ * @throws SchemaError when it is not a valid schema, refers to other documents, is too large, unfolds to too
+ *   much, or has a pattern that RE2 does not take
  */
 export function compileSchema(schema: object | boolean): Validate {
-  if (Buffer.byteLength(JSON.stringify(schema)) > MAX_SCHEMA_BYTES) {
-    throw new SchemaError(`The schema is longer than ${MAX_SCHEMA_BYTES} bytes.`)
-  }
-  const check = compile(schema)
+  const budget = new EvaluationBudget()
+  const check = compile(schema, budget)
   return (value) => {
     try {
+      budget.renew()
       return check(value) ? [] : (check.errors ?? []).slice(0, MAX_VIOLATIONS).map(toViolation)
-    } catch {
+    } catch (error) {
       // a schema that refers to itself without end overflows the stack
-      return [{ pointer: '', detail: 'the schema could not be evaluated on this value' }]
+      return [{ pointer: '', detail: error instanceof BudgetSpent ? TOO_SLOW : NOT_EVALUATED }]
+    } finally {
+      check.errors = null
     }
   }
 }
 
-function compile(schema: object | boolean): ValidateFunction {
+function compile(schema: object | boolean, budget: EvaluationBudget): ValidateFunction {
   try {
+    refuseTooDeep(schema)
+    refuseTooLong(schema)
     if (metaSchema.validateSchema(schema) !== true) {
       throw new Error(metaSchema.errorsText(metaSchema.errors, { dataVar: '' }))
     }
-    const check = newCompiler().compile(schema)
+    if (typeof schema === 'object') refuseUnfoldingTooFar(schema)
+    const check = newCompiler(budget).compile(schema)
     if ('$async' in check) throw new Error('$async is no keyword of JSON Schema')
     return check
   } catch (error) {
-    throw new SchemaError(`The schema cannot be used: ${(error as Error).message}.`, { cause: error })
+    const reason = error instanceof RangeError ? OVERFLOW : (error as Error).message
+    throw new SchemaError(`The schema cannot be used: ${reason}.`, { cause: error })
+  }
+}
+
+function refuseTooLong(schema: object | boolean): void {
+  if (Buffer.byteLength(JSON.stringify(schema)) > MAX_SCHEMA_BYTES) {
+    throw new Error(`it is longer than ${MAX_SCHEMA_BYTES} bytes`)
   }
 }
 

@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect } from 'kysely'
+import { CompiledQuery, Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import type { Log } from '../log.ts'
 import type { DB } from './tables.ts'
@@ -60,3 +60,12 @@ export function createPool(address: PostgresAddress, options: PoolOptions): Pool
 /** The query builder over a pool. Closing the pool is the pool owner's business. */
 export const createDatabase = (pool: Pool): Database =>
   new Kysely<DB>({ dialect: new PostgresDialect({ pool }) })
+
+/** Runs statements written by hand: a pool, each on its own, or a transaction of the query builder. */
+export interface Executor {
+  query(statement: { name: string; text: string; values: unknown[] }): Promise<{ rows: unknown[] }>
+}
+
+export const executorIn = (transaction: Database): Executor => ({
+  query: ({ text, values }) => transaction.executeQuery(CompiledQuery.raw(text, values)),
+})

@@ -57,6 +57,7 @@ export interface Deliveries {
   id: string
   lease_until: Timestamp | null
   next_attempt_at: Timestamp
+  position: number
   status: Generated<string>
   subscription_id: string
 }
@@ -96,6 +97,7 @@ export interface EventKeys {
 
 export interface Events {
   app_id: string
+  context: string | null
   created_at: Timestamp
   edges: string
   event_type_id: string
@@ -131,12 +133,71 @@ export interface EventTypeSchemas {
   version: number
 }
 
+export interface Files {
+  app_id: string
+  created_at: Generated<Timestamp>
+  filename: string
+  id: string
+  metadata: Generated<Json>
+  mime_type: string | null
+  sha256: string | null
+  size_bytes: number | null
+  updated_at: Generated<Timestamp>
+  url: string | null
+}
+
 export interface Installation {
   name: string
   value: string
 }
 
+export interface LinkCodes {
+  app_id: string
+  code: string
+  created_at: Generated<Timestamp>
+  event_id: string
+  expires_at: Timestamp
+  expiry_minutes: number
+  id: string
+  max_uses: number
+  platform_user_id: string
+  uses: Generated<number>
+}
+
+export interface PlatformConnections {
+  app_id: string
+  created_at: Generated<Timestamp>
+  deleted_at: Timestamp | null
+  detect_link_codes: Generated<boolean>
+  id: string
+  name: string
+  own_user_id: string
+  platform: string
+  updated_at: Generated<Timestamp>
+}
+
+export interface PlatformUsers {
+  app_id: string
+  created_at: Generated<Timestamp>
+  external_id: string
+  id: string
+  name: string | null
+  platform_connection_id: string
+  profile_picture_url: string | null
+  updated_at: Generated<Timestamp>
+  user_id: string
+}
+
+export interface SentMessages {
+  app_id: string
+  event_id: string
+  external_message_id: string
+  platform_connection_id: string
+  sent_at: Generated<Timestamp>
+}
+
 export interface Subscriptions {
+  addressed: Generated<boolean>
   app_id: string
   created_at: Generated<Timestamp>
   deleted_at: Timestamp | null
@@ -145,6 +206,17 @@ export interface Subscriptions {
   id: string
   name: string
   sealed_secret: Buffer
+  updated_at: Generated<Timestamp>
+}
+
+export interface Users {
+  app_id: string
+  attributes: Generated<Json>
+  created_at: Generated<Timestamp>
+  id: string
+  is_system: Generated<boolean>
+  merged_into: string | null
+  name: string | null
   updated_at: Generated<Timestamp>
 }
 
@@ -159,6 +231,12 @@ export interface DB {
   event_type_schemas: EventTypeSchemas
   event_types: EventTypes
   events: Events
+  files: Files
   installation: Installation
+  link_codes: LinkCodes
+  platform_connections: PlatformConnections
+  platform_users: PlatformUsers
+  sent_messages: SentMessages
   subscriptions: Subscriptions
+  users: Users
 }

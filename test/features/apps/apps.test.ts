@@ -26,10 +26,17 @@ t.test('apps and their keys', async (t) => {
     t.equal(keys.data.length, 1)
     t.strictSame(keys.data[0].scopes.toSorted(), [
       'deliveries:read',
+      'entities:read',
+      'entities:write',
       'event-types:read',
       'event-types:write',
       'events:read',
       'events:write',
+      'link-codes:read',
+      'link-codes:write',
+      'messages:write',
+      'platform-connections:read',
+      'platform-connections:write',
       'subscriptions:read',
       'subscriptions:write',
     ])

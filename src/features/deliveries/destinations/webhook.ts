@@ -1,37 +1,32 @@
 import { OutboundError, type OutboundHttp } from '../../../platform/outbound-http.ts'
 import { signedHeaders } from '../../../platform/signing.ts'
-import type { ClaimedDelivery } from '../claim.ts'
+import type { ClaimedDelivery, DestinationSettings } from '../claim.ts'
+import type { Attempt, AttemptResult, Destination } from './destination.ts'
 
 /** How much of a response body is read and kept with the attempt. */
 const MAX_RESPONSE_BYTES = 16_384
 const USER_AGENT = 'Heliograph (+https://www.standardwebhooks.com)'
 
-/** What came of one attempt. */
-export interface AttemptResult {
-  succeeded: boolean
-  responseStatus: number | null
-  responseHeaders: Record<string, string> | null
-  responseBody: string | null
-  /** Why it failed, for the owner of the endpoint. */
-  error: string | null
-}
-
 /**
- * Posts an event to a URL, signed per the Standard Webhooks specification. Only a 2xx counts as success; a
- * redirect is not followed.
- *
- * @param secret the subscription's signing secret, in the clear
- * @param now milliseconds since the Unix epoch
- * @param timeoutMs over the whole exchange
+ * Posts events to a URL, signed per the Standard Webhooks specification. Only a 2xx counts as success; a
+ * redirect is not followed. The secret is the one that signs.
  */
-export async function postWebhook(
+export const createWebhookDestination = (http: OutboundHttp): Destination => ({
+  limitKey: (settings) => new URL(urlOf(settings)).origin,
+  send: (delivery, secret, attempt) => postWebhook(http, delivery, secret, attempt),
+})
+
+const urlOf = (settings: DestinationSettings): string => settings['url'] as string
+
+async function postWebhook(
   http: OutboundHttp,
   delivery: ClaimedDelivery,
-  { secret, now, timeoutMs }: { secret: string; now: number; timeoutMs: number },
+  secret: string,
+  { now, timeoutMs }: Attempt,
 ): Promise<AttemptResult> {
   const body = webhookBody(delivery)
   try {
-    const response = await http.send(delivery.destination.url, {
+    const response = await http.send(urlOf(delivery.destination), {
       method: 'POST',
       headers: {
         'content-type': 'application/json',

@@ -1,10 +1,10 @@
 import { createMicroBatcher } from '../../../platform/micro-batcher.ts'
 import { Problem } from '../../../platform/http/problems.ts'
 import { isDataError, isUniqueViolation } from '../../../platform/postgres/errors.ts'
-import type { Database, Pool } from '../../../platform/postgres/pool.ts'
+import { executorIn, type Database, type Pool } from '../../../platform/postgres/pool.ts'
 import type { EventTypeService } from '../types/service.ts'
 import type { EventState, StoredEvent } from '../event.ts'
-import { findRepeats, refuseUnknownOrigins } from './lookups.ts'
+import { refuseUnknownOrigins } from './origins.ts'
 import {
   checkSchemas,
   keyName,
@@ -16,6 +16,7 @@ import {
   type PreparedAppend,
   type PreparedEvent,
 } from './prepare.ts'
+import { findRepeats, refuseConflicts, repeatOf, settleRepeats, type Repeats } from './repeats.ts'
 import type { Routing, RoutingCache } from './routing.ts'
 import { runAppend } from './statement.ts'
 
@@ -63,9 +64,18 @@ export interface Appender {
    * @throws Problem naming what is wrong with the events; nothing was stored
    */
   append(appId: string, events: readonly NewEvent[], options?: AppendOptions): Promise<Appended>
+  /**
+   * Changes records and appends the events that tell of it, in one transaction.
+   *
+   * @param change may run more than once; what it did is undone before it runs again. It must not change
+   *   types or subscriptions. Its events are of types the app has, and have no keys.
+   */
+  appendWith<T>(appId: string, change: Change<T>): Promise<{ events: AppendedEvent[]; result: T }>
   /** Resolves once nothing is under way. */
   idle(): Promise<void>
 }
+
+export type Change<T> = (transaction: Database) => Promise<{ events: readonly NewEvent[]; result: T }>
 
 export interface AppenderOptions {
   pool: Pool
@@ -86,7 +96,7 @@ interface Request {
 }
 
 /** `again`: nothing was stored, since the app or a key changed meanwhile; prepare it anew. */
-type Outcome = Appended | 'again' | Problem
+export type Outcome = Appended | 'again' | Problem
 
 /** The way into the log: prepares events in this process and stores whatever is waiting in one statement. */
 export function createAppender(options: AppenderOptions): Appender {
@@ -105,13 +115,19 @@ export function createAppender(options: AppenderOptions): Appender {
   const registering = new Map<string, Promise<void>>()
 
   /** The app's routing, once it has the types of the events. One registration per app at a time. */
-  async function routingFor(appId: string, events: readonly NewEvent[], isBatch: boolean): Promise<Routing> {
+  async function routingFor(
+    appId: string,
+    events: readonly NewEvent[],
+    keys: readonly (readonly EventKey[])[],
+    isBatch: boolean,
+  ): Promise<Routing> {
     for (;;) {
       const routing = await routings.get(appId)
       const unknown = unknownTypes(events, routing)
       if (unknown.length === 0) return routing
-      // Before anything is registered for events that are refused.
+      // Nothing is registered for events that are refused.
       checkSchemas(events, routing, isBatch)
+      refuseConflicts(appId, keys.flat(), await findRepeats(db, [{ appId, events: [{ keys: keys.flat() }] }]))
       if (!options.autoRegister) {
         throw new Problem(
           'unknown-event-type',
@@ -141,7 +157,7 @@ export function createAppender(options: AppenderOptions): Appender {
   ): Promise<Request | undefined> {
     const before = await routings.get(appId)
     try {
-      const routing = await routingFor(appId, events, isBatch)
+      const routing = await routingFor(appId, events, keys, isBatch)
       return { appId, routing, events: prepareEvents(events, keys, routing, isBatch) }
     } catch (error) {
       if (error instanceof Problem && !(await routings.isCurrent(appId, before))) {
@@ -168,7 +184,7 @@ export function createAppender(options: AppenderOptions): Appender {
 
   async function store(
     requests: readonly Request[],
-    repeats: ReadonlyMap<string, { event: StoredEvent }>,
+    repeats: Repeats,
     outcomes: Map<Request, Outcome>,
   ): Promise<void> {
     if (requests.length === 0) return
@@ -234,12 +250,45 @@ export function createAppender(options: AppenderOptions): Appender {
         if (outcome instanceof Problem) throw outcome
         if (outcome !== 'again') return outcome
       }
-      throw new Problem(
-        'overloaded',
-        'Types or subscriptions of the app changed all the while. Nothing was stored.',
-      )
+      throw neverCurrent()
     },
+
+    async appendWith(appId, change) {
+      for (let round = 0; round < MAX_ROUNDS; round++) {
+        // Before the transaction: while it holds a connection it must not wait for another.
+        const routing = await routings.get(appId)
+        const stored = await db
+          .transaction()
+          .execute((transaction) => storeIn(transaction, appId, routing, change))
+          .catch((error: unknown) => {
+            if (error instanceof OutOfDate) return undefined
+            throw error
+          })
+        if (stored) {
+          const owed = stored.prepared.flatMap(({ deliveries }) =>
+            deliveries.map((delivery) => ({ appId, ...delivery })),
+          )
+          options.onCommitted([appId], owed)
+          return { events: stored.events, result: stored.result }
+        }
+        routings.drop(appId, routing)
+      }
+      throw neverCurrent()
+    },
+
     idle: () => batcher.idle(),
+  }
+
+  async function storeIn<T>(transaction: Database, appId: string, routing: Routing, change: Change<T>) {
+    const { events: changes, result } = await change(transaction)
+    const prepared = prepareEvents(changes, [], routing, true)
+    const append = { appId, routing, events: prepared }
+    const [stored] = await runAppend(executorIn(transaction), [append], options.graceMs)
+    if (!stored) throw new OutOfDate()
+    const events = prepared.map((event, place) =>
+      toAppended(appId, event, stored.base + place + 1, stored.at),
+    )
+    return { prepared, events, result }
   }
 
   /** Requests of an app that were prepared with another routing than its newest here wait for the next round. */
@@ -257,52 +306,17 @@ export function createAppender(options: AppenderOptions): Appender {
   }
 }
 
+/** Undoes a transaction whose events were prepared with a routing that is out of date. */
+class OutOfDate extends Error {}
+
+const neverCurrent = (): Problem =>
+  new Problem('overloaded', 'Types or subscriptions of the app changed all the while. Nothing was stored.')
+
 const sameVersions = (a: Routing, b: Routing): boolean =>
   a.typesVersion === b.typesVersion && a.subscriptionsVersion === b.subscriptionsVersion
 
 const isNewer = (a: Routing, b: Routing): boolean =>
   a.typesVersion > b.typesVersion || a.subscriptionsVersion > b.subscriptionsVersion
-
-/**
- * What becomes of a request whose keys are known: a conflict, a replay, or another round when an earlier
- * request of the same batch is about to take one of them. Undefined: it is to be stored.
- */
-function settleRepeats(
-  { appId, events }: Request,
-  repeats: ReadonlyMap<string, { event: StoredEvent; contentHash: Buffer }>,
-  taken: Set<string>,
-): Outcome | undefined {
-  const keys = events.flatMap((event) => event.keys)
-  if (keys.length === 0) return undefined
-  for (const key of keys) {
-    const repeat = repeats.get(keyName(appId, key))
-    if (!repeat || repeat.contentHash.equals(key.contentHash)) continue
-    const what = key.kind === 'external' ? `externalId "${key.value}"` : 'Idempotency-Key'
-    return new Problem(
-      'idempotency-conflict',
-      `The ${what} was used before, for an event with other content.`,
-    )
-  }
-  if (events.every((event) => event.keys.some((key) => repeats.has(keyName(appId, key))))) {
-    return { events: events.map((event) => repeatOf(appId, event, repeats)), replayed: true }
-  }
-  const names = keys.map((key) => keyName(appId, key))
-  if (names.some((name) => taken.has(name))) return 'again'
-  for (const name of names) taken.add(name)
-  return undefined
-}
-
-function repeatOf(
-  appId: string,
-  event: PreparedEvent,
-  repeats: ReadonlyMap<string, { event: StoredEvent }>,
-): AppendedEvent {
-  for (const key of event.keys) {
-    const repeat = repeats.get(keyName(appId, key))
-    if (repeat) return { event: repeat.event, state: undefined }
-  }
-  throw new Error('The event was neither stored nor found.')
-}
 
 function toAppended(appId: string, event: PreparedEvent, position: number, createdAt: Date): AppendedEvent {
   const owed = event.deliveries.length > 0
@@ -320,6 +334,7 @@ function toAppended(appId: string, event: PreparedEvent, position: number, creat
       originEventId: event.originEventId,
       externalId: event.externalId,
       orgid: event.orgid,
+      context: event.context,
       createdAt,
     },
     state: { status: owed ? 'pending' : 'completed', processedAt: owed ? null : createdAt },

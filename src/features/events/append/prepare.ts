@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
 import { canonicalJson, parseKeepingNumbers } from '../../../platform/canonical-json.ts'
-import type { Violation } from '../../../platform/json-schema.ts'
-import { Problem } from '../../../platform/http/problems.ts'
+import type { Violation } from '../../../platform/json-schema/json-schema.ts'
+import { notFound, Problem } from '../../../platform/http/problems.ts'
 import { newId } from '../../../platform/ids.ts'
+import { sha256 } from '../../../platform/secrets.ts'
 import { isReserved, isSystemType } from '../types/global-types.ts'
 import type { Routing } from './routing.ts'
 
@@ -14,6 +15,8 @@ export interface Edge {
 
 /** An event as a caller gives it, of the right form. */
 export interface NewEvent {
+  /** A new one unless given, for those who name it elsewhere before it is stored. */
+  id?: string
   type: string
   /** The payload as JSON text, kept to the letter. */
   payload: string
@@ -23,11 +26,21 @@ export interface NewEvent {
   originEventId?: string
   externalId?: string
   orgid?: string
+  /** CloudEvents attributes as JSON text, kept to the letter. */
+  context?: string
+  /** A subscription that gets the event whatever its patterns are. */
+  addressedTo?: string
+  /** Where its parts stand in the request, for errors, when it is not the body that `POST /events` takes. */
+  pointers?: { payload: string; originEventId: string }
+  /** What a repeat under the same key must equal; the event itself unless given. */
+  content?: unknown
+  /** Another name under which it is stored only once; content that differs matters for a CloudEvent alone. */
+  ownKey?: { kind: 'cloudevent' | 'message' | 'report'; value: string }
 }
 
 /** Under what an append may be repeated without storing the event twice. */
 export interface EventKey {
-  kind: 'external' | 'idempotency' | 'batch'
+  kind: 'external' | 'idempotency' | 'batch' | 'cloudevent' | 'message' | 'report'
   value: string
   /** Tells a repeat from another request that uses the same key. */
   contentHash: Buffer
@@ -50,6 +63,7 @@ export interface PreparedEvent {
   originEventId: string | null
   externalId: string | null
   orgid: string | null
+  context: string | null
   keys: readonly EventKey[]
   deliveries: readonly { id: string; subscriptionId: string }[]
 }
@@ -100,7 +114,7 @@ export function prepareEvents(
     if (!type) throw new Error(`The type ${event.type} was not registered.`)
     const edges = event.edges ?? []
     return {
-      id: newId(),
+      id: event.id ?? newId(),
       eventTypeId: type.id,
       type: event.type,
       schemaVersion: type.schema?.version ?? null,
@@ -111,12 +125,18 @@ export function prepareEvents(
       originEventId: event.originEventId ?? null,
       externalId: event.externalId ?? null,
       orgid: event.orgid ?? null,
+      context: event.context ?? null,
       keys: keys[index] ?? [],
-      deliveries: routing
-        .subscribersOf(event.type)
-        .map((subscriptionId) => ({ id: newId(), subscriptionId })),
+      deliveries: subscribersOf(event, routing).map((subscriptionId) => ({ id: newId(), subscriptionId })),
     }
   })
+}
+
+function subscribersOf({ type, addressedTo }: NewEvent, routing: Routing): readonly string[] {
+  const matching = routing.subscribersOf(type)
+  if (addressedTo === undefined) return matching
+  if (!routing.isAddressable(addressedTo)) throw notFound('platform connection')
+  return [...matching, addressedTo]
 }
 
 /**
@@ -136,7 +156,7 @@ export function checkSchemas(
     if (!type?.schema) return undefined
     const violations = type.schema.validate(event.payloadValue)
     if (type.enforce) {
-      const payload = isBatch ? `/events/${index}/payload` : '/payload'
+      const payload = event.pointers?.payload ?? (isBatch ? `/events/${index}/payload` : '/payload')
       refused.push(...violations.map(({ pointer, detail }) => ({ pointer: payload + pointer, detail })))
     }
     return violations.length === 0
@@ -165,6 +185,7 @@ export function keysOf(
   isBatch: boolean,
 ): EventKey[][] {
   const seen = new Set<string>()
+  const seenOwn = new Set<string>()
   const repeated: Violation[] = []
   const hashes = events.map((event) =>
     event.externalId === undefined && idempotencyKey === undefined ? undefined : contentHash(event),
@@ -178,9 +199,18 @@ export function keysOf(
       seen.add(event.externalId)
       own.push({ kind: 'external', value: event.externalId, contentHash: hashes[index] as Buffer })
     }
+    if (event.ownKey) {
+      const { kind, value } = event.ownKey
+      if (seenOwn.has(`${kind} ${value}`)) {
+        repeated.push({ pointer: `/${index}/id`, detail: 'stands twice in this batch, with this source' })
+      }
+      seenOwn.add(`${kind} ${value}`)
+      own.push({ kind, value, contentHash: kind === 'cloudevent' ? contentHash(event) : sha256(value) })
+    }
     return own
   })
-  if (repeated.length > 0) throw new Problem('validation-failed', 'An externalId stands twice.', repeated)
+  if (repeated.length > 0)
+    throw new Problem('validation-failed', 'An event stands twice in the batch.', repeated)
   if (idempotencyKey !== undefined) {
     const whole = createHash('sha256')
       .update(Buffer.concat(hashes as Buffer[]))
@@ -198,8 +228,10 @@ export function keysOf(
 
 /** Equal for events that mean the same, whatever the order of their keys or their white space. */
 function contentHash(event: NewEvent): Buffer {
-  const { payload, payloadValue: _parsed, ...rest } = event
+  if (event.content !== undefined) return sha256(canonicalJson(event.content))
+  const { payload, payloadValue: _parsed, ownKey: _key, pointers: _places, context, ...rest } = event
+  const attributes = context !== undefined && { context: JSON.parse(context) as unknown }
   return createHash('sha256')
-    .update(canonicalJson({ ...rest, payload: parseKeepingNumbers(payload) }))
+    .update(canonicalJson({ ...rest, ...attributes, payload: parseKeepingNumbers(payload) }))
     .digest()
 }

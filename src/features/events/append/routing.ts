@@ -1,8 +1,9 @@
 import { sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
-import { compileSchema, type Validate } from '../../../platform/json-schema.ts'
+import { compileSchema, SchemaError, type Validate } from '../../../platform/json-schema/json-schema.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import { compilePatterns, type Matches } from '../../subscriptions/index.ts'
+import { GLOBAL_SCHEMA_VERSION } from '../types/global-schemas.ts'
 import { GLOBAL_TYPES } from '../types/global-types.ts'
 
 /** Apps whose routing a process keeps. */
@@ -25,6 +26,8 @@ export interface Routing {
   typeOf(name: string): RoutedType | undefined
   /** Ids of the subscriptions that get events of a type. */
   subscribersOf(name: string): readonly string[]
+  /** Whether events may be addressed to a subscription. */
+  isAddressable(subscriptionId: string): boolean
 }
 
 export interface RoutingCache {
@@ -42,6 +45,12 @@ interface LoadedType {
   enforce: boolean
   version: number
   schema: object | null
+}
+
+interface LoadedSubscription {
+  id: string
+  patterns: string[]
+  addressed: boolean
 }
 
 export function createRoutingCache(db: Database): RoutingCache {
@@ -63,7 +72,7 @@ export function createRoutingCache(db: Database): RoutingCache {
            left join event_type_schemas s
              on s.app_id = t.app_id and s.event_type_id = t.id and s.version = t.schema_version
           where t.app_id = l.app_id and t.deleted_at is null) as types,
-        (select coalesce(json_agg(json_build_object('id', s.id, 'patterns', s.event_patterns) order by s.id), '[]')
+        (select coalesce(json_agg(json_build_object('id', s.id, 'patterns', s.event_patterns, 'addressed', s.addressed) order by s.id), '[]')
            from subscriptions s
           where s.app_id = l.app_id and s.deleted_at is null) as subscriptions
         from app_logs l
@@ -73,23 +82,32 @@ export function createRoutingCache(db: Database): RoutingCache {
     const types = new Map(
       (JSON.parse(row.types) as LoadedType[]).map((type) => [type.name, toRouted(appId, type)]),
     )
-    const subscriptions = (JSON.parse(row.subscriptions) as { id: string; patterns: string[] }[]).map(
-      ({ id, patterns }) => ({ id, matches: compilePatterns(patterns) }),
-    )
+    const all = JSON.parse(row.subscriptions) as LoadedSubscription[]
+    const addressable = new Set(all.filter(({ addressed }) => addressed).map(({ id }) => id))
+    const subscriptions = all
+      .filter(({ addressed }) => !addressed)
+      .map(({ id, patterns }) => ({ id, matches: compilePatterns(patterns) }))
     return {
       typesVersion: row.types_version,
       subscriptionsVersion: row.subscriptions_version,
-      typeOf: (name) => types.get(name) ?? globalType(name),
+      typeOf: (name) => types.get(name) ?? GLOBAL.get(name),
       subscribersOf: memoized(subscriptions),
+      isAddressable: (id) => addressable.has(id),
     }
   }
 
   function toRouted(appId: string, { id, enforce, version, schema }: LoadedType): RoutedType {
     if (schema === null) return { id, enforce, schema: undefined }
-    const key = `${appId}/${id}/${version}`
-    const validate = compiled.get(key) ?? compileSchema(schema)
-    compiled.set(key, validate)
-    return { id, enforce, schema: { version, validate } }
+    return { id, enforce, schema: { version, validate: compiledLater(`${appId}/${id}/${version}`, schema) } }
+  }
+
+  /** Compiling takes long enough that an app's thousands of schemas must not be compiled all at once. */
+  function compiledLater(key: string, schema: object): Validate {
+    return (value) => {
+      let validate = compiled.get(key)
+      if (!validate) compiled.set(key, (validate = compileStored(schema)))
+      return validate(value)
+    }
   }
 
   return {
@@ -118,10 +136,26 @@ export function createRoutingCache(db: Database): RoutingCache {
   }
 }
 
-function globalType(name: string): RoutedType | undefined {
-  const type = GLOBAL_TYPES.get(name)
-  return type && { id: type.id, enforce: false, schema: undefined }
+/** A schema that was taken once but cannot be used by this version fits nothing, and says so. */
+function compileStored(schema: object): Validate {
+  try {
+    return compileSchema(schema)
+  } catch (error) {
+    if (!(error instanceof SchemaError)) throw error
+    const violation = { pointer: '', detail: `cannot be checked: ${error.message}` }
+    return () => [violation]
+  }
 }
+
+/** The built-in types; none of them enforces its schema. */
+const GLOBAL: ReadonlyMap<string, RoutedType> = new Map(
+  [...GLOBAL_TYPES.values()].map(({ id, name, jsonSchema }) => {
+    const schema = jsonSchema
+      ? { version: GLOBAL_SCHEMA_VERSION, validate: compileSchema(jsonSchema) }
+      : undefined
+    return [name, { id, enforce: false, schema }]
+  }),
+)
 
 function memoized(subscriptions: readonly { id: string; matches: Matches }[]): Routing['subscribersOf'] {
   const byType = new Map<string, readonly string[]>()

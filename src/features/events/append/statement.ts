@@ -1,4 +1,4 @@
-import type { Pool } from '../../../platform/postgres/pool.ts'
+import type { Executor } from '../../../platform/postgres/pool.ts'
 import { pgArray } from '../../../platform/postgres/arrays.ts'
 import type { PreparedAppend, PreparedEvent } from './prepare.ts'
 
@@ -27,30 +27,32 @@ with app as materialized (
   returning l.app_id, k.number, l.head - k.count as base, clock_timestamp() as at
 ), stored_events as (
   insert into events (app_id, id, position, event_type_id, type, schema_version, schema_valid, payload, edges,
-                      origin_event_id, external_id, orgid, created_at)
+                      origin_event_id, external_id, orgid, context, created_at)
   select h.app_id, e.id, h.base + e.place, e.event_type_id, e.type, e.schema_version, e.schema_valid, e.payload,
-         e.edges, e.origin_event_id, e.external_id, e.orgid, h.at
+         e.edges, e.origin_event_id, e.external_id, e.orgid, e.context, h.at
     from unnest($5::int4[], $6::int4[], $7::uuid[], $8::uuid[], $9::text[], $10::int4[], $11::bool[], $12::json[],
-                $13::json[], $14::uuid[], $15::text[], $16::text[])
+                $13::json[], $14::uuid[], $15::text[], $16::text[], $17::json[])
       as e(app, place, id, event_type_id, type, schema_version, schema_valid, payload, edges, origin_event_id,
-           external_id, orgid)
+           external_id, orgid, context)
     join head h on h.number = e.app
 ), stored_edges as (
   insert into event_edges (app_id, event_id, ordinal, type, target_type, target_id, position)
   select h.app_id, e.event_id, e.ordinal, e.type, e.target_type, e.target_id, h.base + e.place
-    from unnest($17::int4[], $18::int4[], $19::uuid[], $20::int4[], $21::text[], $22::text[], $23::text[])
+    from unnest($18::int4[], $19::int4[], $20::uuid[], $21::int4[], $22::text[], $23::text[], $24::text[])
       as e(app, place, event_id, ordinal, type, target_type, target_id)
     join head h on h.number = e.app
 ), stored_keys as (
   insert into event_keys (app_id, kind, value, event_id, content_hash)
   select h.app_id, k.kind, k.value, k.event_id, k.content_hash
-    from unnest($24::int4[], $25::text[], $26::text[], $27::uuid[], $28::bytea[])
+    from unnest($25::int4[], $26::text[], $27::text[], $28::uuid[], $29::bytea[])
       as k(app, kind, value, event_id, content_hash)
     join head h on h.number = k.app
 ), owed as (
-  insert into deliveries (app_id, id, event_id, subscription_id, created_at, next_attempt_at, due_at)
-  select h.app_id, d.id, d.event_id, d.subscription_id, h.at, h.at, h.at + $29::int4 * interval '1 millisecond'
-    from unnest($30::int4[], $31::uuid[], $32::uuid[], $33::uuid[]) as d(app, id, event_id, subscription_id)
+  insert into deliveries (app_id, id, event_id, position, subscription_id, created_at, next_attempt_at, due_at)
+  select h.app_id, d.id, d.event_id, h.base + d.place, d.subscription_id, h.at, h.at,
+         h.at + $30::int4 * interval '1 millisecond'
+    from unnest($31::int4[], $32::int4[], $33::uuid[], $34::uuid[], $35::uuid[])
+      as d(app, place, id, event_id, subscription_id)
     join head h on h.number = d.app
 )
 select number::int4 as number, base, at from head`
@@ -70,7 +72,7 @@ export interface AppendedApp {
  * @throws a unique violation when a key is taken already: nothing at all was stored
  */
 export async function runAppend(
-  pool: Pool,
+  executor: Executor,
   appends: readonly PreparedAppend[],
   graceMs: number,
 ): Promise<(AppendedApp | undefined)[]> {
@@ -81,12 +83,12 @@ export async function runAppend(
     event.edges.map((edge, ordinal) => ({ edge, ordinal, app, place, event })),
   )
   const keys = events.flatMap(({ event, app }) => event.keys.map((key) => ({ key, app, event })))
-  const owed = events.flatMap(({ event, app }) =>
-    event.deliveries.map((delivery) => ({ delivery, app, event })),
+  const owed = events.flatMap(({ event, app, place }) =>
+    event.deliveries.map((delivery) => ({ delivery, app, place, event })),
   )
   const column = <T>(read: (event: PreparedEvent) => T): T[] => events.map(({ event }) => read(event))
 
-  const { rows } = await pool.query<{ number: number } & AppendedApp>({
+  const { rows } = await executor.query({
     name: 'append',
     text: APPEND,
     values: [
@@ -107,6 +109,7 @@ export async function runAppend(
       pgArray.uuid(column((event) => event.originEventId)),
       pgArray.text(column((event) => event.externalId)),
       pgArray.text(column((event) => event.orgid)),
+      pgArray.json(column((event) => event.context)),
 
       pgArray.int4(edges.map(({ app }) => app)),
       pgArray.int4(edges.map(({ place }) => place)),
@@ -124,12 +127,14 @@ export async function runAppend(
 
       graceMs,
       pgArray.int4(owed.map(({ app }) => app)),
+      pgArray.int4(owed.map(({ place }) => place)),
       pgArray.uuid(owed.map(({ delivery }) => delivery.id)),
       pgArray.uuid(owed.map(({ event }) => event.id)),
       pgArray.uuid(owed.map(({ delivery }) => delivery.subscriptionId)),
     ],
   })
   const results = new Array<AppendedApp | undefined>(appends.length)
-  for (const { number, base, at } of rows) results[number - 1] = { base, at }
+  for (const { number, base, at } of rows as ({ number: number } & AppendedApp)[])
+    results[number - 1] = { base, at }
   return results
 }

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { appIdOf } from '../../../platform/http/auth.ts'
-import { responses } from '../../../platform/http/schemas.ts'
+import { inMediaTypes, responses } from '../../../platform/http/schemas.ts'
 import {
   encodeComment,
   encodeId,
@@ -56,10 +56,10 @@ export const streamRoutes =
           querystring: StreamQuery,
           response: responses(
             {
-              200: {
-                description: 'An event stream that does not end.',
-                content: { 'text/event-stream': { schema: Type.String() } },
-              } as never,
+              200: inMediaTypes(
+                { 'text/event-stream': Type.String() },
+                { description: 'An event stream that does not end.' },
+              ),
             },
             ['validation-failed'],
           ),

@@ -1,4 +1,5 @@
 import { idForName } from '../../../platform/ids.ts'
+import { ACTIVATION, CODE, MERGE, MESSAGE, REPORT } from './global-schemas.ts'
 
 /** A type that every app has. */
 export interface GlobalType {
@@ -6,25 +7,27 @@ export interface GlobalType {
   name: string
   description: string
   domain: string
+  /** Payloads that do not match are flagged, never refused. */
+  jsonSchema: object | null
 }
 
-const type = (name: string, domain: string, description: string): GlobalType => ({
-  id: idForName(name),
-  name,
-  description,
-  domain,
-})
+const type = (
+  name: string,
+  domain: string,
+  description: string,
+  jsonSchema: object | null = null,
+): GlobalType => ({ id: idForName(name), name, description, domain, jsonSchema })
 
 /** The types of SPEC sections 2, 5 and 6. Their ids follow from their names, so they are the same everywhere. */
 const ALL: readonly GlobalType[] = [
-  type('message.inbound', 'message', 'A platform user sent a message.'),
-  type('message.outbound', 'message', 'A message is to be sent to a platform user.'),
-  type('message.delivered', 'message', 'The platform says that a message arrived.'),
-  type('message.read', 'message', 'The platform says that a message was read.'),
-  type('message.failed', 'message', 'A message could not be sent.'),
-  type('link_code.generated', 'link_code', 'A code that links two platform users was made.'),
-  type('link_code.activation', 'link_code', 'A link code was used.'),
-  type('user.merged', 'user', 'Two users turned out to be one.'),
+  type('message.inbound', 'message', 'A platform user sent a message.', MESSAGE),
+  type('message.outbound', 'message', 'A message is to be sent to a platform user.', MESSAGE),
+  type('message.delivered', 'message', 'The platform says that a message arrived.', REPORT),
+  type('message.read', 'message', 'The platform says that a message was read.', REPORT),
+  type('message.failed', 'message', 'A message could not be sent, or did not arrive.', REPORT),
+  type('link_code.generated', 'link_code', 'A code that links two platform users was made.', CODE),
+  type('link_code.activation', 'link_code', 'A link code was used.', ACTIVATION),
+  type('user.merged', 'user', 'Two users turned out to be one.', MERGE),
   type('contact.created', 'crm', 'A contact was created.'),
   type('email.opened', 'crm', 'A recipient opened an email.'),
   type('email.clicked', 'crm', 'A recipient followed a link in an email.'),

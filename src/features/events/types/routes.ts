@@ -4,13 +4,11 @@ import { appIdOf } from '../../../platform/http/auth.ts'
 import { pageOf, pageQuery, pageSize, readCursor } from '../../../platform/http/pagination.ts'
 import { BODY_PROBLEMS, ref, responses, Uuid } from '../../../platform/http/schemas.ts'
 import { EventType, EventTypeChange, NewEventType } from '../schemas.ts'
-import type { EventTypeService } from './service.ts'
+import { PLACE_CURSOR, type EventTypeService } from './service.ts'
 
 const tags = ['Event types']
 const read = { access: 'event-types:read' as const }
 const write = { access: 'event-types:write' as const }
-/** What `placeInList` gives. */
-const PLACE_CURSOR = /^[01][a-z0-9_.]{1,200}$/
 const Id = Type.Object({ id: Uuid() })
 
 /** Named kinds of events and their JSON Schemas (SPEC section 2). */

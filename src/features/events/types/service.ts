@@ -1,6 +1,6 @@
 import { sql, type OnConflictBuilder } from 'kysely'
 import type { Static } from '@sinclair/typebox'
-import { compileSchema, SchemaError } from '../../../platform/json-schema.ts'
+import { compileSchema, SchemaError } from '../../../platform/json-schema/json-schema.ts'
 import { raiseVersion } from '../../apps/index.ts'
 import { notFound, Problem } from '../../../platform/http/problems.ts'
 import { toPage, type Page } from '../../../platform/http/pagination.ts'
@@ -8,6 +8,7 @@ import { newId } from '../../../platform/ids.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import type { DB } from '../../../platform/postgres/tables.ts'
 import type { EventType, EventTypeChange, NewEventType } from '../schemas.ts'
+import { GLOBAL_SCHEMA_VERSION } from './global-schemas.ts'
 import { GLOBAL_TYPES, isReserved, type GlobalType } from './global-types.ts'
 
 /** Types an app may have: appends look them up in memory, and each new one makes processes read them anew. */
@@ -192,8 +193,12 @@ const reviveDeleted = (
     })
     .where('event_types.deleted_at', 'is not', null)
 
+/** What `placeInList` gives. */
+export const PLACE_CURSOR = /^[01][a-z0-9_.]{1,200}$/
+
 /** What the list is ordered by, and its cursors are made of; it outlives the type. */
-const placeInList = ({ isGlobal, name }: EventTypeBody): string => `${isGlobal ? 0 : 1}${name}`
+export const placeInList = ({ isGlobal, name }: { isGlobal: boolean; name: string }): string =>
+  `${isGlobal ? 0 : 1}${name}`
 
 function refuseReserved(name: string): void {
   if (GLOBAL_TYPES.has(name)) throw new Problem('conflict', `"${name}" is a built-in type.`)
@@ -222,13 +227,13 @@ function checkSchema(schema: object | null): void {
   }
 }
 
-const fromGlobal = ({ id, name, description, domain }: GlobalType): EventTypeBody => ({
+const fromGlobal = ({ id, name, description, domain, jsonSchema }: GlobalType): EventTypeBody => ({
   id,
   name,
   description,
   domain,
-  jsonSchema: null,
-  schemaVersion: 0,
+  jsonSchema: jsonSchema as EventTypeBody['jsonSchema'],
+  schemaVersion: jsonSchema === null ? 0 : GLOBAL_SCHEMA_VERSION,
   enforceValidation: false,
   isGlobal: true,
   createdAt: null,

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
-import { compileSchema, SchemaError, type Violation } from '../../src/platform/json-schema.ts'
+import { compileSchema, SchemaError, type Violation } from '../../../src/platform/json-schema/json-schema.ts'
 
 const violations = (schema: object | boolean, value: unknown): Violation[] => compileSchema(schema)(value)
 

@@ -1,0 +1,31 @@
+import { Problem } from '../../platform/http/problems.ts'
+
+const MAX_BYTES = 16_384
+/** Deeper values are more than JSON.stringify and Postgres take. */
+const MAX_DEPTH = 100
+
+/** In JSON as JavaScript writes it: an escaped zero character, or half of a surrogate pair standing alone. */
+const NOT_STORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f]..)/
+
+/**
+ * Checks an object that is to be kept with an entity.
+ *
+ * @throws Problem `validation-failed` when it is too large or holds what Postgres text does not
+ */
+export function refuseUnstorable(name: string, value: object): void {
+  const detail = faultOf(value)
+  if (detail === undefined) return
+  throw new Problem('validation-failed', `${name} cannot be kept.`, [{ pointer: `/${name}`, detail }])
+}
+
+function faultOf(value: object): string | undefined {
+  if (isDeeperThan(MAX_DEPTH, value)) return `is nested deeper than ${MAX_DEPTH}`
+  const text = JSON.stringify(value)
+  if (Buffer.byteLength(text) > MAX_BYTES) return `takes more than ${MAX_BYTES} bytes`
+  return NOT_STORABLE.test(text) ? 'holds a zero character or half of a surrogate pair' : undefined
+}
+
+const isDeeperThan = (limit: number, value: unknown): boolean =>
+  typeof value === 'object' &&
+  value !== null &&
+  (limit === 0 || Object.values(value).some((member) => isDeeperThan(limit - 1, member)))

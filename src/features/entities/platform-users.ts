@@ -1,0 +1,215 @@
+import { sql, type Selectable } from 'kysely'
+import type { Static } from '@sinclair/typebox'
+import { notFound, Problem } from '../../platform/http/problems.ts'
+import { toPage, type Page } from '../../platform/http/pagination.ts'
+import { newId } from '../../platform/ids.ts'
+import { isUniqueViolation } from '../../platform/postgres/errors.ts'
+import type { Database } from '../../platform/postgres/pool.ts'
+import type { PlatformUsers } from '../../platform/postgres/tables.ts'
+import type { NewPlatformUser, PlatformUser, PlatformUserChange, PlatformUserQuery } from './schemas.ts'
+
+type PlatformUserBody = Static<typeof PlatformUser>
+
+/** Somebody as a platform tells of them. */
+export interface KnownAs {
+  platformConnectionId: string
+  externalId: string
+  name?: string | undefined
+}
+
+/** Who is who on which platform connection; each belongs to a user (SPEC section 2). */
+export function createPlatformUserService(db: Database) {
+  return {
+    async create(appId: string, input: Static<typeof NewPlatformUser>): Promise<PlatformUserBody> {
+      try {
+        const row = await db.transaction().execute((transaction) => insert(transaction, appId, input))
+        return toPlatformUser(row)
+      } catch (error) {
+        if (isUniqueViolation(error)) {
+          throw new Problem('conflict', `The connection has a platform user "${input.externalId}" already.`)
+        }
+        throw error
+      }
+    },
+
+    /** The platform user of that name on the platform, made when it is met for the first time. */
+    async ensure(appId: string, known: KnownAs): Promise<string> {
+      for (;;) {
+        const row = await db
+          .selectFrom('platform_users')
+          .select(['id', 'name'])
+          .where('app_id', '=', appId)
+          .where('platform_connection_id', '=', known.platformConnectionId)
+          .where('external_id', '=', known.externalId)
+          .executeTakeFirst()
+        if (row && known.name !== undefined && known.name !== row.name) {
+          await rename(db, appId, row.id, known.name)
+        }
+        if (row) return row.id
+        const made = await db
+          .transaction()
+          .execute((transaction) => insert(transaction, appId, known))
+          .catch((error: unknown) => {
+            // made by somebody else meanwhile
+            if (isUniqueViolation(error)) return undefined
+            throw error
+          })
+        if (made) return made.id
+      }
+    },
+
+    async list(
+      appId: string,
+      { platformConnectionId, userId, externalId }: Static<typeof PlatformUserQuery>,
+      size: number,
+      after?: string,
+    ): Promise<Page<PlatformUserBody>> {
+      let query = db.selectFrom('platform_users').selectAll().where('app_id', '=', appId)
+      if (platformConnectionId !== undefined)
+        query = query.where('platform_connection_id', '=', platformConnectionId)
+      if (userId !== undefined) query = query.where('user_id', '=', userId)
+      if (externalId !== undefined) query = query.where('external_id', '=', externalId)
+      if (after !== undefined) query = query.where('id', '>', after)
+      const rows = await query
+        .orderBy('id')
+        .limit(size + 1)
+        .execute()
+      return toPage(rows.map(toPlatformUser), size, (platformUser) => platformUser.id)
+    },
+
+    async get(appId: string, id: string): Promise<PlatformUserBody> {
+      const row = await db
+        .selectFrom('platform_users')
+        .selectAll()
+        .where('app_id', '=', appId)
+        .where('id', '=', id)
+        .executeTakeFirst()
+      if (!row) throw notFound('platform user')
+      return toPlatformUser(row)
+    },
+
+    async change(
+      appId: string,
+      id: string,
+      { name, profilePictureUrl }: Static<typeof PlatformUserChange>,
+    ): Promise<PlatformUserBody> {
+      const row = await db
+        .updateTable('platform_users')
+        .set({
+          updated_at: sql`now()`,
+          ...(name !== undefined && { name }),
+          ...(profilePictureUrl !== undefined && { profile_picture_url: profilePictureUrl }),
+        })
+        .where('app_id', '=', appId)
+        .where('id', '=', id)
+        .returningAll()
+        .executeTakeFirst()
+      if (!row) throw notFound('platform user')
+      return toPlatformUser(row)
+    },
+
+    async remove(appId: string, id: string): Promise<void> {
+      const { numDeletedRows } = await db
+        .deleteFrom('platform_users')
+        .where('app_id', '=', appId)
+        .where('id', '=', id)
+        .where((eb) =>
+          eb.not(
+            eb.exists(
+              eb
+                .selectFrom('platform_connections')
+                .select('id')
+                .where('app_id', '=', appId)
+                .where('own_user_id', '=', id)
+                .where('deleted_at', 'is', null),
+            ),
+          ),
+        )
+        .executeTakeFirst()
+      if (numDeletedRows > 0n) return
+      await this.get(appId, id)
+      throw new Problem('conflict', 'Its platform connection sends as this platform user. Delete that first.')
+    },
+  }
+}
+
+export type PlatformUserService = ReturnType<typeof createPlatformUserService>
+
+/**
+ * Adds a platform user, and a user for it unless one is named.
+ *
+ * @throws a unique violation when the connection has it already; Problem `unknown-reference` when there is no
+ *   such connection or no such user
+ */
+export async function insert(
+  transaction: Database,
+  appId: string,
+  input: Static<typeof NewPlatformUser> & { id?: string; isSystem?: boolean },
+): Promise<Selectable<PlatformUsers>> {
+  await requireConnection(transaction, appId, input.platformConnectionId)
+  const userId = input.userId === undefined ? newId() : await currentUser(transaction, appId, input.userId)
+  const name = input.name ?? null
+  if (input.userId === undefined) {
+    await transaction
+      .insertInto('users')
+      .values({ app_id: appId, id: userId, name, is_system: input.isSystem ?? false })
+      .execute()
+  }
+  return transaction
+    .insertInto('platform_users')
+    .values({
+      app_id: appId,
+      id: input.id ?? newId(),
+      platform_connection_id: input.platformConnectionId,
+      external_id: input.externalId,
+      user_id: userId,
+      name,
+      profile_picture_url: input.profilePictureUrl ?? null,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+async function requireConnection(transaction: Database, appId: string, id: string): Promise<void> {
+  const row = await transaction
+    .selectFrom('platform_connections')
+    .select('id')
+    .where('app_id', '=', appId)
+    .where('id', '=', id)
+    .where('deleted_at', 'is', null)
+    .forShare()
+    .executeTakeFirst()
+  if (!row) throw new Problem('unknown-reference', 'There is no such platform connection.')
+}
+
+/** The user, or the one that it became. It is locked: it must not be merged until the platform user is stored. */
+async function currentUser(transaction: Database, appId: string, id: string): Promise<string> {
+  const row = await transaction
+    .selectFrom('users')
+    .select(['id', 'merged_into'])
+    .where('app_id', '=', appId)
+    .where('id', '=', id)
+    .forShare()
+    .executeTakeFirst()
+  if (!row) throw new Problem('unknown-reference', 'There is no such user.')
+  return row.merged_into ?? row.id
+}
+
+const rename = (db: Database, appId: string, id: string, name: string) =>
+  db
+    .updateTable('platform_users')
+    .set({ name, updated_at: sql`now()` })
+    .where('app_id', '=', appId)
+    .where('id', '=', id)
+    .execute()
+
+export const toPlatformUser = (row: Selectable<PlatformUsers>): PlatformUserBody => ({
+  id: row.id,
+  platformConnectionId: row.platform_connection_id,
+  externalId: row.external_id,
+  userId: row.user_id,
+  name: row.name,
+  profilePictureUrl: row.profile_picture_url,
+  createdAt: row.created_at.toISOString(),
+  updatedAt: row.updated_at.toISOString(),
+})

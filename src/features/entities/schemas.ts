@@ -1,0 +1,96 @@
+import { Type } from '@sinclair/typebox'
+import { AnyObject, Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+
+const times = { createdAt: Timestamp(), updatedAt: Timestamp() }
+
+const Url = Type.String({ maxLength: 2048, format: 'uri', pattern: '^https?://' })
+
+const Attributes = AnyObject({ description: 'Whatever you keep with it.', examples: [{ plan: 'pro' }] })
+
+export const User = Type.Object(
+  {
+    id: Uuid(),
+    name: Nullable(Type.String(), { examples: ['Ada Lovelace'] }),
+    isSystem: Type.Boolean({ description: 'Whether it stands for your own side of conversations.' }),
+    attributes: Attributes,
+    mergedInto: Nullable(Uuid(), { description: 'The user that this one turned out to be.' }),
+    ...times,
+  },
+  { $id: 'User', description: 'A person or a system, whatever platforms it uses.' },
+)
+
+export const NewUser = Type.Object(
+  { name: Type.Optional(Nullable(Text(200))), attributes: Type.Optional(Attributes) },
+  { additionalProperties: false },
+)
+
+export const UserChange = Type.Partial(NewUser, { additionalProperties: false, minProperties: 1 })
+
+export const UserQuery = Type.Object({})
+
+export const PlatformUser = Type.Object(
+  {
+    id: Uuid(),
+    platformConnectionId: Uuid(),
+    externalId: Type.String({ description: 'Its id on the platform.', examples: ['+14155551234'] }),
+    userId: Uuid({ description: 'Who it is.' }),
+    name: Nullable(Type.String()),
+    profilePictureUrl: Nullable(Url),
+    ...times,
+  },
+  { $id: 'PlatformUser', description: 'Somebody as one platform connection knows them.' },
+)
+
+export const NewPlatformUser = Type.Object(
+  {
+    platformConnectionId: Uuid(),
+    externalId: Text(200, { examples: ['+14155551234'] }),
+    userId: Type.Optional(Uuid({ description: 'A new user is made unless it is given.' })),
+    name: Type.Optional(Nullable(Text(200, { examples: ['Ada Lovelace'] }))),
+    profilePictureUrl: Type.Optional(Nullable(Url)),
+  },
+  { additionalProperties: false },
+)
+
+export const PlatformUserChange = Type.Partial(
+  Type.Omit(NewPlatformUser, ['platformConnectionId', 'externalId', 'userId']),
+  { additionalProperties: false, minProperties: 1 },
+)
+
+export const PlatformUserQuery = Type.Object({
+  platformConnectionId: Type.Optional(Uuid()),
+  userId: Type.Optional(Uuid()),
+  externalId: Type.Optional(Text(200)),
+})
+
+export const File = Type.Object(
+  {
+    id: Uuid(),
+    filename: Type.String({ examples: ['invoice.pdf'] }),
+    mimeType: Nullable(Type.String(), { examples: ['application/pdf'] }),
+    sizeBytes: Nullable(Type.Integer({ minimum: 0 })),
+    url: Nullable(Url, {
+      description: 'Where its content is; Heliograph keeps what is known about a file only.',
+    }),
+    sha256: Nullable(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+    metadata: Attributes,
+    ...times,
+  },
+  { $id: 'File', description: 'What is known about a file that events refer to.' },
+)
+
+export const NewFile = Type.Object(
+  {
+    filename: Text(255, { examples: ['invoice.pdf'] }),
+    mimeType: Type.Optional(Nullable(Text(200))),
+    sizeBytes: Type.Optional(Nullable(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))),
+    url: Type.Optional(Nullable(Url)),
+    sha256: Type.Optional(Nullable(Type.String({ pattern: '^[0-9a-f]{64}$' }))),
+    metadata: Type.Optional(Attributes),
+  },
+  { additionalProperties: false },
+)
+
+export const FileChange = Type.Partial(NewFile, { additionalProperties: false, minProperties: 1 })
+
+export const FileQuery = Type.Object({})

@@ -1,0 +1,59 @@
+/** The payloads of built-in types, as SPEC section 2 has them. Built-in types have one version of their schema. */
+export const GLOBAL_SCHEMA_VERSION = 1
+
+const moment = { type: ['string', 'null'], format: 'date-time' }
+const text = { type: 'string' }
+const count = { type: 'integer', minimum: 0 }
+
+export const MESSAGE = {
+  type: 'object',
+  required: ['type', 'message', 'platform'],
+  properties: {
+    type: { const: 'message' },
+    message: { type: 'object', required: ['text', 'role'], properties: { text, role: text } },
+    platform: text,
+    external_message_id: { type: ['string', 'null'] },
+    created_at: moment,
+    sent_at: moment,
+    delivered_at: moment,
+    read_at: moment,
+    failed_at: moment,
+  },
+}
+
+/** What became of a message. */
+export const REPORT = {
+  type: 'object',
+  required: ['status'],
+  properties: {
+    status: { enum: ['delivered', 'read', 'failed'] },
+    external_message_id: { type: ['string', 'null'] },
+    delivered_at: moment,
+    read_at: moment,
+    failed_at: moment,
+  },
+}
+
+export const CODE = {
+  type: 'object',
+  required: ['code'],
+  properties: {
+    code: { type: 'string', pattern: '^\\d{4}(-\\d{4}){3}$' },
+    expiry_minutes: count,
+    max_uses: count,
+    uses: count,
+    generated_by_platform_user_id: text,
+  },
+}
+
+export const ACTIVATION = {
+  type: 'object',
+  required: ['link_code_event_id'],
+  properties: { link_code_event_id: text },
+}
+
+export const MERGE = {
+  type: 'object',
+  required: ['source_user_id', 'target_user_id'],
+  properties: { source_user_id: text, target_user_id: text },
+}

@@ -1,0 +1,129 @@
+import type { Static, TSchema } from '@sinclair/typebox'
+import { compileSchema } from '../../platform/json-schema/json-schema.ts'
+import { Problem } from '../../platform/http/problems.ts'
+import { NewEventBody, NewEventType, readEvent } from '../events/index.ts'
+import { Activation, NewLinkCode } from '../identities/index.ts'
+import { NewMessage } from '../messages/index.ts'
+import { NewSubscription } from '../subscriptions/index.ts'
+import { eventNode, nodeOf, requireScope, type GraphContext } from './context.ts'
+
+/** What an argument of GraphQL is called where it is not what REST calls it. */
+interface EdgeInput {
+  edgeType: string
+  targetNodeType: string
+  targetNodeId: string
+}
+
+/** Checks what was given as REST checks a body. @throws Problem `validation-failed` */
+function checking<S extends TSchema>(
+  schema: S,
+  names: [RegExp, string][] = [],
+): (input: object) => Static<S> {
+  const check = compileSchema(schema)
+  return (input) => {
+    const given = Object.fromEntries(
+      Object.entries(input).filter(([, value]) => value !== null && value !== undefined),
+    )
+    const errors = check(given)
+    if (errors.length === 0) return given
+    const named = errors.map(({ pointer, detail }) => ({
+      pointer: names.reduce((text, [form, name]) => text.replace(form, name), pointer),
+      detail,
+    }))
+    throw new Problem('validation-failed', 'The arguments are not as they should be: see "errors".', named)
+  }
+}
+
+const checkEvent = checking(NewEventBody, [
+  [/^\/type$/, '/eventType'],
+  [/^(\/edges\/\d+)\/type$/, '$1/edgeType'],
+  [/^(\/edges\/\d+)\/target(Type|Id)$/, '$1/targetNode$2'],
+])
+const checkMessage = checking(NewMessage)
+const checkEventType = checking(NewEventType)
+const checkSubscription = checking(NewSubscription, [[/^\/destination\/url$/, '/targetUrl']])
+const checkLinkCode = checking(NewLinkCode)
+const checkActivation = checking(Activation)
+
+/** Writing, over the services that REST has (SPEC section 2). */
+export const mutations = {
+  async createEvent(
+    _root: unknown,
+    args: { eventType: string; payload: unknown; edges?: EdgeInput[] | null; idempotencyKey?: string | null },
+    context: GraphContext,
+  ) {
+    requireScope(context, 'events:write')
+    const { deps, key } = context
+    const { eventType, idempotencyKey, edges, ...rest } = args
+    const body = checkEvent({
+      ...rest,
+      type: eventType,
+      edges: edges?.map(({ edgeType, targetNodeType, targetNodeId }) => ({
+        type: edgeType,
+        targetType: targetNodeType,
+        targetId: targetNodeId,
+      })),
+    })
+    const event = readEvent(JSON.stringify(body), body, { maxPayloadBytes: deps.config.MAX_PAYLOAD_BYTES })
+    const { events } = await deps.appender.append(key.appId, [event], keyed(idempotencyKey))
+    return nodeOf(context, (events[0] as (typeof events)[0]).event)
+  },
+
+  async sendMessage(
+    _root: unknown,
+    { idempotencyKey, ...input }: { idempotencyKey?: string | null },
+    context: GraphContext,
+  ) {
+    requireScope(context, 'messages:write')
+    const { deps, key } = context
+    const { events } = await deps.messageSender.send(
+      key.appId,
+      checkMessage(input),
+      keyed(idempotencyKey).idempotencyKey,
+    )
+    const { event } = events[0] as (typeof events)[0]
+    return { id: event.id, event: nodeOf(context, event) }
+  },
+
+  async createEventSchema(_root: unknown, input: object, context: GraphContext) {
+    requireScope(context, 'event-types:write')
+    return context.deps.eventTypes.create(context.key.appId, checkEventType(input))
+  },
+
+  async createWebhookSubscription(
+    _root: unknown,
+    { targetUrl, secret, ...rest }: { targetUrl: string; secret?: string | null },
+    context: GraphContext,
+  ) {
+    requireScope(context, 'subscriptions:write')
+    const input = checkSubscription({
+      ...rest,
+      destination: { type: 'webhook', url: targetUrl },
+      secret: secret === null || secret === undefined ? undefined : toSigningSecret(secret),
+    })
+    return context.deps.subscriptions.create(context.key.appId, input)
+  },
+
+  async generateLinkCode(_root: unknown, input: object, context: GraphContext) {
+    requireScope(context, 'link-codes:write')
+    return context.deps.linkCodes.generate(context.key.appId, checkLinkCode(input))
+  },
+
+  async activateLinkCode(_root: unknown, input: object, context: GraphContext) {
+    requireScope(context, 'link-codes:write')
+    const activated = await context.deps.linkCodes.activate(context.key.appId, checkActivation(input))
+    return { ...activated, event: () => eventNode(context, activated.eventId) }
+  },
+}
+
+function keyed(idempotencyKey: string | null | undefined): { idempotencyKey?: string } {
+  if (idempotencyKey === null || idempotencyKey === undefined) return {}
+  if (idempotencyKey === '' || idempotencyKey.length > 200 || idempotencyKey.includes('\0')) {
+    throw new Problem('validation-failed', 'idempotencyKey takes 1 to 200 characters.')
+  }
+  return { idempotencyKey }
+}
+
+/** A text that does not begin as a Standard Webhooks secret stands for its bytes. */
+const toSigningSecret = (secret: string): string =>
+  secret.startsWith('whsec_') ? secret : `whsec_${Buffer.from(secret, 'utf8').toString('base64')}`

@@ -1,0 +1,165 @@
+import { createHmac } from 'node:crypto'
+import type { TObject } from '@sinclair/typebox'
+import type { OutboundResponse } from '../../../platform/outbound-http.ts'
+import { nestedDeeperThan } from '../../../platform/json-slices.ts'
+import { sameDigest } from '../../../platform/secrets.ts'
+import type { MessageStatus } from '../../events/index.ts'
+
+/** What a connection was set up with. */
+export interface Account {
+  settings: Record<string, string>
+  credentials: Record<string, string>
+}
+
+/** A message on its way out. */
+export interface OutgoingMessage {
+  eventId: string
+  appId: string
+  connectionId: string
+  /** The recipient's id on the platform. */
+  to: string
+  text: string
+  role: string
+  /** Where the platform may send its webhooks; undefined while the service's public address is not known. */
+  webhookUrl: string | undefined
+}
+
+export interface OutgoingRequest {
+  url: string
+  headers: Record<string, string>
+  body: string
+}
+
+/** What a platform said of a message that was given to it. */
+export type SendAnswer =
+  { messageId: string } | { error: string; final: boolean; retryAfterMs?: number | undefined }
+
+/** A webhook as it came in. */
+export interface IncomingRequest {
+  /** The whole address that the platform called, as far as it is known. */
+  url: string
+  headers: Record<string, string | string[] | undefined>
+  /** The body to the letter. */
+  text: string
+  /** Milliseconds since the Unix epoch. */
+  now: number
+}
+
+export interface IncomingMessage {
+  externalMessageId: string
+  /** The sender's id on the platform. */
+  from: string
+  name?: string | undefined
+  /** Empty for a message without text, such as a picture. */
+  text: string
+  sentAt: Date
+  /** The message as the platform tells it. */
+  raw: unknown
+}
+
+/** What a platform reports of a message that it was given. */
+export interface IncomingReport {
+  status: MessageStatus
+  externalMessageId: string | undefined
+  /** The event of the message, where the platform gives back what it was told. */
+  eventId: string | undefined
+  at: Date
+  error?: { code: string | null; message: string } | undefined
+}
+
+export interface Incoming {
+  messages: IncomingMessage[]
+  reports: IncomingReport[]
+  /** What the platform wants to be answered; nothing unless given. */
+  answer?: { contentType: string; body: string }
+}
+
+/** A body that is not what the platform documents. */
+export class UnreadableError extends Error {
+  override name = 'UnreadableError'
+}
+
+/** One messaging platform: how to send through it and how to read what it sends. It holds no state. */
+export interface PlatformDriver {
+  platform: string
+  /** Schemas of what a connection is set up with; every member is a string. */
+  settings: TObject
+  credentials: TObject
+  /** In characters. */
+  maxTextLength: number
+  /** Our own side's id on the platform. */
+  ownExternalId(settings: Account['settings']): string
+  /** The address that messages are sent to, which is all that shares a limit. */
+  origin(settings: Account['settings']): string
+  send(message: OutgoingMessage, account: Account, now: number): OutgoingRequest
+  readAnswer(response: OutboundResponse, message: OutgoingMessage): SendAnswer
+  /** Whether a webhook comes from the platform: its signature over the very bytes. */
+  isGenuine(request: IncomingRequest, account: Account): boolean
+  /** @throws UnreadableError */
+  read(request: IncomingRequest, account: Account): Incoming
+  /** What to answer when the platform asks, by a GET, whether this is the right address. */
+  challenge?(query: Record<string, string | undefined>, account: Account): string | undefined
+}
+
+/** Whether a text is the HMAC of another; compared in constant time. */
+export function isHmac(
+  algorithm: 'sha1' | 'sha256',
+  encoding: 'hex' | 'base64',
+  { key, text, given }: { key: string; text: string; given: string },
+): boolean {
+  return sameDigest(createHmac(algorithm, key).update(text).digest(), Buffer.from(given, encoding))
+}
+
+/** The first value of a header; empty when there is none. */
+export const headerOf = ({ headers }: IncomingRequest, name: string): string =>
+  [headers[name]].flat()[0] ?? ''
+
+/** Refused credentials may be mended meanwhile, a rate passes, a server comes back: these are worth another try. */
+const WORTH_RETRYING = new Set([401, 403, 404, 408, 425, 429])
+
+export const isWorthRetrying = (status: number): boolean => status >= 500 || WORTH_RETRYING.has(status)
+
+/** Reads `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3), as milliseconds from now. */
+export function retryAfterMs(headers: Record<string, string>, now: number): number | undefined {
+  const value = headers['retry-after']
+  if (value === undefined) return undefined
+  if (/^\d+$/.test(value)) return Number(value) * 1000
+  const at = Date.parse(value)
+  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
+}
+
+/** JSON of what a platform answered; an empty object for anything else. */
+export function jsonOf(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+  } catch {
+    return {}
+  }
+}
+
+/** How deep the JSON of a webhook may be nested, as payloads may. */
+const MAX_DEPTH = 100
+
+/** The object that a webhook's body is. @throws UnreadableError */
+export function readObject(text: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new UnreadableError('It is not JSON.')
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new UnreadableError('It is no JSON object.')
+  }
+  if (nestedDeeperThan(MAX_DEPTH, text, [0, text.length])) {
+    throw new UnreadableError(`It is nested deeper than ${MAX_DEPTH}.`)
+  }
+  return value as Record<string, unknown>
+}
+
+/** A time that a platform tells, in milliseconds; now, where it tells none. */
+export const timeAt = (ms: number, now: number): Date => {
+  const date = new Date(ms)
+  return Number.isNaN(date.getTime()) ? new Date(now) : date
+}

@@ -1,0 +1,140 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { compileSchema } from '../../../platform/json-schema/json-schema.ts'
+import { Timestamp } from '../../../platform/http/schemas.ts'
+import { signedHeaders, verifySigned } from '../../../platform/signing.ts'
+import {
+  headerOf,
+  isWorthRetrying,
+  jsonOf,
+  readObject,
+  retryAfterMs,
+  timeAt,
+  UnreadableError,
+} from './driver.ts'
+import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
+
+/** What a platform of your own sends to the connection's webhook. */
+const IncomingBody = Type.Object({
+  messages: Type.Optional(
+    Type.Array(
+      Type.Object({
+        id: Type.String({ minLength: 1, maxLength: 200 }),
+        from: Type.String({ minLength: 1, maxLength: 200 }),
+        name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+        text: Type.String(),
+        sent_at: Type.Optional(Timestamp()),
+      }),
+      { maxItems: 100 },
+    ),
+  ),
+  statuses: Type.Optional(
+    Type.Array(
+      Type.Object({
+        id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+        event_id: Type.Optional(Type.String({ maxLength: 36 })),
+        status: Type.Union([Type.Literal('delivered'), Type.Literal('read'), Type.Literal('failed')]),
+        at: Type.Optional(Timestamp()),
+        error: Type.Optional(Type.Object({ code: Type.Optional(Type.String()), message: Type.String() })),
+      }),
+      { maxItems: 100 },
+    ),
+  ),
+})
+
+const checkBody = compileSchema(IncomingBody)
+
+/**
+ * Any service that takes a POST: messages go to its URL and come from it, both signed per the Standard
+ * Webhooks specification with one secret.
+ */
+export const http: PlatformDriver = {
+  platform: 'http',
+  maxTextLength: 40_000,
+  settings: Type.Object(
+    {
+      url: Type.String({
+        format: 'uri',
+        pattern: '^https?://',
+        maxLength: 2048,
+        description: 'Where messages are posted to.',
+        examples: ['https://example.com/messages'],
+      }),
+    },
+    { additionalProperties: false },
+  ),
+  credentials: Type.Object(
+    {
+      secret: Type.String({
+        pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$',
+        description: 'Signs in both directions: `whsec_` and 24 to 64 bytes in base64.',
+      }),
+    },
+    { additionalProperties: false },
+  ),
+  ownExternalId: () => 'self',
+  origin: ({ url = '' }) => new URL(url).origin,
+
+  send({ eventId, appId, connectionId, to, text, role }, { settings, credentials }, now) {
+    const body = JSON.stringify({
+      event_id: eventId,
+      app_id: appId,
+      platform_connection_id: connectionId,
+      to,
+      message: { text, role },
+    })
+    return {
+      url: settings['url'] as string,
+      headers: {
+        'content-type': 'application/json',
+        ...signedHeaders(credentials['secret'] as string, eventId, Math.floor(now / 1000), body),
+      },
+      body,
+    }
+  },
+
+  readAnswer({ status, headers, body }, { eventId }): SendAnswer {
+    const { id } = jsonOf(body)
+    if (status >= 200 && status < 300)
+      return { messageId: typeof id === 'string' && id !== '' ? id : eventId }
+    return {
+      error: `The platform answered ${status}.`,
+      final: status >= 400 && !isWorthRetrying(status),
+      retryAfterMs: retryAfterMs(headers, Date.now()),
+    }
+  },
+
+  isGenuine: (request, { credentials }) =>
+    verifySigned(credentials['secret'] as string, {
+      id: headerOf(request, 'webhook-id'),
+      timestamp: headerOf(request, 'webhook-timestamp'),
+      signatures: headerOf(request, 'webhook-signature'),
+      body: request.text,
+      now: request.now,
+    }),
+
+  read({ text, now }): Incoming {
+    const body = readObject(text)
+    const [violation] = checkBody(body)
+    if (violation) throw new UnreadableError(`${violation.pointer || 'The body'} ${violation.detail}.`)
+    const { messages = [], statuses = [] } = body as Static<typeof IncomingBody>
+    const timeOf = (sent: string | undefined): Date =>
+      timeAt(sent === undefined ? now : Date.parse(sent), now)
+    return {
+      messages: messages.map((message) => ({
+        externalMessageId: message.id,
+        from: message.from,
+        name: message.name,
+        text: message.text,
+        sentAt: timeOf(message.sent_at),
+        raw: message,
+      })),
+      reports: statuses.map(({ id, event_id: eventId, status, at, error: failure }) => ({
+        status,
+        externalMessageId: id,
+        eventId,
+        at: timeOf(at),
+        error: failure && { code: failure.code ?? null, message: failure.message },
+      })),
+    }
+  },
+}

@@ -1,0 +1,122 @@
+import { Type } from '@sinclair/typebox'
+import { Text } from '../../../platform/http/schemas.ts'
+import { headerOf, isHmac, jsonOf, readObject, retryAfterMs, timeAt, UnreadableError } from './driver.ts'
+import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
+import { ApiUrl, HeaderToken } from './settings.ts'
+
+const API_URL = 'https://slack.com'
+/** Slack says to refuse requests that were signed longer ago. */
+const TOLERANCE_SECONDS = 300
+
+/** Errors of a message that will never be taken; every other one may pass or be mended. */
+const FINAL_ERRORS = new Set([
+  'channel_not_found',
+  'is_archived',
+  'msg_too_long',
+  'no_text',
+  'invalid_arguments',
+  'invalid_blocks',
+  'cannot_dm_bot',
+  'user_not_found',
+])
+
+/** Kinds of messages that people write; the others tell of edits, joins and the like. */
+const WRITTEN = new Set([undefined, '', 'file_share', 'thread_broadcast', 'me_message'])
+
+interface Event {
+  type?: string
+  subtype?: string
+  bot_id?: string
+  channel?: string
+  user?: string
+  text?: string
+  ts?: string
+}
+
+/** Slack: channels and people, through a bot. Slack tells nothing of what becomes of a message. */
+export const slack: PlatformDriver = {
+  platform: 'slack',
+  maxTextLength: 40_000,
+  settings: Type.Object(
+    {
+      botUserId: Type.String({ pattern: '^[UW][A-Z0-9]{2,30}$', examples: ['U0123ABCDEF'] }),
+      apiUrl: Type.Optional(ApiUrl(API_URL)),
+    },
+    { additionalProperties: false },
+  ),
+  credentials: Type.Object(
+    {
+      botToken: HeaderToken(500, 'It begins with `xoxb-`.'),
+      signingSecret: Text(200, { description: 'Signs what Slack sends.' }),
+    },
+    { additionalProperties: false },
+  ),
+  ownExternalId: ({ botUserId }) => botUserId as string,
+  origin: ({ apiUrl = API_URL }) => new URL(apiUrl).origin,
+
+  send({ to, text }, { settings, credentials }) {
+    return {
+      url: `${settings['apiUrl'] ?? API_URL}/api/chat.postMessage`,
+      headers: {
+        authorization: `Bearer ${credentials['botToken']}`,
+        'content-type': 'application/json; charset=utf-8',
+      },
+      body: JSON.stringify({ channel: to, text }),
+    }
+  },
+
+  readAnswer({ status, headers, body }): SendAnswer {
+    const { ok, error, channel, ts } = jsonOf(body) as {
+      ok?: boolean
+      error?: string
+      channel?: string
+      ts?: string
+    }
+    if (status < 300 && ok && channel && ts) return { messageId: messageId(channel, ts) }
+    return {
+      error: `Slack answered ${status}${error === undefined ? '' : `: ${error}`}.`,
+      final: error !== undefined && FINAL_ERRORS.has(error),
+      retryAfterMs: retryAfterMs(headers, Date.now()),
+    }
+  },
+
+  isGenuine(request, { credentials }) {
+    const timestamp = headerOf(request, 'x-slack-request-timestamp')
+    if (!(Math.abs(request.now / 1000 - Number(timestamp || NaN)) <= TOLERANCE_SECONDS)) return false
+    return isHmac('sha256', 'hex', {
+      key: credentials['signingSecret'] as string,
+      text: `v0:${timestamp}:${request.text}`,
+      given: /^v0=([0-9a-f]{64})$/.exec(headerOf(request, 'x-slack-signature'))?.[1] ?? '',
+    })
+  },
+
+  read({ text, now }): Incoming {
+    const body = readObject(text) as { type?: string; challenge?: unknown; event?: Event }
+    if (body.type === 'url_verification') {
+      const answer = {
+        contentType: 'text/plain',
+        body: typeof body.challenge === 'string' ? body.challenge : '',
+      }
+      return { messages: [], reports: [], answer }
+    }
+    if (body.type !== 'event_callback' || !body.event) throw new UnreadableError('This is no event of Slack.')
+    const { type, subtype, bot_id: botId, channel, user, ts, text: said = '' } = body.event
+    const isFromPerson = type === 'message' && botId === undefined && WRITTEN.has(subtype)
+    if (!isFromPerson || !channel || !user || !ts) return { messages: [], reports: [] }
+    return {
+      messages: [
+        {
+          externalMessageId: messageId(channel, ts),
+          from: user,
+          text: said,
+          sentAt: timeAt(Number(ts) * 1000, now),
+          raw: body.event,
+        },
+      ],
+      reports: [],
+    }
+  },
+}
+
+/** A time stamp names a message in its channel only. */
+const messageId = (channel: string, ts: string): string => `${channel}:${ts}`

@@ -1,0 +1,117 @@
+import { Type } from '@sinclair/typebox'
+import { Text } from '../../../platform/http/schemas.ts'
+import { headerOf, isHmac, isWorthRetrying, jsonOf, retryAfterMs, UnreadableError } from './driver.ts'
+import type { Incoming, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
+import { ApiUrl } from './settings.ts'
+
+const API_URL = 'https://api.twilio.com'
+
+/** Twilio's words for what SPEC calls delivered, read and failed; the rest is on the way. */
+const STATUSES: Record<string, IncomingReport['status']> = {
+  delivered: 'delivered',
+  read: 'read',
+  failed: 'failed',
+  undelivered: 'failed',
+}
+
+const EMPTY_TWIML = { contentType: 'text/xml', body: '<Response></Response>' }
+
+/** SMS through Twilio. */
+export const twilio: PlatformDriver = {
+  platform: 'twilio',
+  maxTextLength: 1600,
+  settings: Type.Object(
+    {
+      accountSid: Type.String({ pattern: '^AC[0-9a-fA-F]{32}$' }),
+      from: Type.String({
+        pattern: '^(\\+\\d{5,20}|MG[0-9a-fA-F]{32}|[A-Za-z0-9 ]{1,11})$',
+        description: 'A number, the SID of a messaging service, or an alphanumeric sender.',
+        examples: ['+15005550006'],
+      }),
+      apiUrl: Type.Optional(ApiUrl(API_URL)),
+    },
+    { additionalProperties: false },
+  ),
+  credentials: Type.Object(
+    { authToken: Text(200, { description: 'Also signs what Twilio sends.' }) },
+    { additionalProperties: false },
+  ),
+  ownExternalId: ({ from }) => from as string,
+  origin: ({ apiUrl = API_URL }) => new URL(apiUrl).origin,
+
+  send({ to, text, eventId, webhookUrl }, { settings, credentials }) {
+    const { accountSid = '', from = '', apiUrl = API_URL } = settings
+    const form = new URLSearchParams({ To: to, Body: text })
+    form.set(from.startsWith('MG') ? 'MessagingServiceSid' : 'From', from)
+    if (webhookUrl !== undefined) form.set('StatusCallback', `${webhookUrl}?eventId=${eventId}`)
+    const basic = Buffer.from(`${accountSid}:${credentials['authToken']}`).toString('base64')
+    return {
+      url: `${apiUrl}/2010-04-01/Accounts/${accountSid}/Messages.json`,
+      headers: {
+        authorization: `Basic ${basic}`,
+        'content-type': 'application/x-www-form-urlencoded',
+      },
+      body: form.toString(),
+    }
+  },
+
+  readAnswer({ status, headers, body }): SendAnswer {
+    const { sid, message, code } = jsonOf(body) as { sid?: string; message?: string; code?: number }
+    if (status < 300 && sid) return { messageId: sid }
+    return {
+      error: message === undefined ? `Twilio answered ${status}.` : `${message} (${code ?? status})`,
+      final: status >= 300 && !isWorthRetrying(status),
+      retryAfterMs: retryAfterMs(headers, Date.now()),
+    }
+  },
+
+  /** The address and every parameter, by name, are signed. */
+  isGenuine(request, { credentials }) {
+    const form = [...new URLSearchParams(request.text)].toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+    return isHmac('sha1', 'base64', {
+      key: credentials['authToken'] as string,
+      text: request.url + form.map(([name, value]) => name + value).join(''),
+      given: headerOf(request, 'x-twilio-signature'),
+    })
+  },
+
+  read({ text, url, now }): Incoming {
+    const form = Object.fromEntries(new URLSearchParams(text))
+    const { MessageSid: sid, MessageStatus: status, From: from } = form
+    if (sid === undefined) throw new UnreadableError('There is no "MessageSid".')
+    if (status !== undefined && status !== 'received') {
+      const known = STATUSES[status]
+      const { ErrorCode: code, ErrorMessage: message } = form
+      const report: IncomingReport[] = known
+        ? [
+            {
+              status: known,
+              externalMessageId: sid,
+              eventId: new URL(url).searchParams.get('eventId') ?? undefined,
+              at: new Date(now),
+              error:
+                known === 'failed'
+                  ? { code: code ?? null, message: message ?? `Twilio: ${status}` }
+                  : undefined,
+            },
+          ]
+        : []
+      return { messages: [], reports: report }
+    }
+    if (from === undefined) throw new UnreadableError('There is no "From".')
+    return {
+      messages: [
+        {
+          externalMessageId: sid,
+          from,
+          name: form['ProfileName'],
+          text: form['Body'] ?? '',
+          sentAt: new Date(now),
+          raw: form,
+        },
+      ],
+      reports: [],
+      answer: EMPTY_TWIML,
+    }
+  },
+}

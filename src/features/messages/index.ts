@@ -1,0 +1,65 @@
+import type { Feature } from '../../feature.ts'
+import { resourceRoutes } from '../../platform/http/resource-routes.ts'
+import { createMessageReceiver } from './receiving.ts'
+import { messageRoutes } from './routes.ts'
+import {
+  NewPlatformConnection,
+  PlatformConnection,
+  PlatformConnectionChange,
+  PlatformConnectionQuery,
+} from './schemas.ts'
+import { webhookRoutes } from './webhook-routes.ts'
+
+export { createConnectionService, type ConnectionService } from './connections.ts'
+export { createPlatformDestination } from './platform-destination.ts'
+export { NewMessage, PlatformConnection } from './schemas.ts'
+export { createMessageSender, type MessageSender } from './sending.ts'
+
+/** Messages to and from people on messaging platforms (SPEC section 2). */
+export const messages: Feature = {
+  name: 'messages',
+  routes:
+    ({
+      config,
+      clock,
+      db,
+      log,
+      appender,
+      eventReader,
+      platformUsers,
+      linkCodes,
+      connections,
+      messageSender,
+    }) =>
+    async (app) => {
+      const receiver = createMessageReceiver({
+        db,
+        appender,
+        events: eventReader,
+        platformUsers,
+        linkCodes,
+        log,
+        maxPayloadBytes: config.MAX_PAYLOAD_BYTES,
+      })
+      await app.register(messageRoutes(messageSender, eventReader))
+      await app.register(webhookRoutes(connections, receiver, clock, config.publicUrl))
+      await app.register(
+        resourceRoutes({
+          path: '/platform-connections',
+          tag: 'Messages',
+          words: { one: 'platform connection', many: 'platform connections' },
+          name: { one: 'PlatformConnection', many: 'PlatformConnections' },
+          access: { read: 'platform-connections:read', write: 'platform-connections:write' },
+          schemas: {
+            item: PlatformConnection,
+            create: NewPlatformConnection,
+            change: PlatformConnectionChange,
+            query: PlatformConnectionQuery,
+          },
+          problems: ['conflict'],
+          onDelete: 'Messages that were not sent yet are cancelled. Its platform users stay.',
+          service: connections,
+        }),
+      )
+    },
+}

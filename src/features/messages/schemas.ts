@@ -1,0 +1,97 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { DRIVERS } from './drivers/index.ts'
+
+const Platform = Type.String({ enum: DRIVERS.map(({ platform }) => platform), examples: ['whatsapp'] })
+
+const Settings = Type.Record(Type.String(), Type.String(), {
+  description: 'What the platform needs to know, secrets apart.',
+  examples: [{ phoneNumberId: '106540352242922' }],
+})
+
+const Credentials = Type.Record(Type.String(), Type.String(), {
+  description: 'The platform’s secrets. They are kept encrypted and never given back.',
+})
+
+const DetectLinkCodes = Type.Boolean({
+  description: 'Whether a message that holds a link code activates it for its sender.',
+})
+
+export const PlatformConnection = Type.Object(
+  {
+    id: Uuid(),
+    platform: Platform,
+    name: Type.String({ examples: ['support line'] }),
+    settings: Settings,
+    detectLinkCodes: DetectLinkCodes,
+    ownPlatformUserId: Uuid({ description: 'Your own side: who sends and gets messages here.' }),
+    webhookUrl: Type.String({
+      description: 'Where the platform is to send its webhooks; without PUBLIC_URL only the path of it.',
+      examples: [
+        'https://events.example.com/platform-connections/019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77/webhook',
+      ],
+    }),
+    createdAt: Timestamp(),
+    updatedAt: Timestamp(),
+  },
+  { $id: 'PlatformConnection', description: 'An account on a messaging platform.' },
+)
+
+const fields = {
+  name: Text(200, { examples: ['support line'] }),
+  settings: Settings,
+  credentials: Credentials,
+  detectLinkCodes: Type.Optional(DetectLinkCodes),
+}
+
+interface NewConnection {
+  platform: string
+  name: string
+  settings: Record<string, string>
+  credentials: Record<string, string>
+  detectLinkCodes?: boolean
+}
+
+/** Settings and credentials are those of the platform. */
+export const NewPlatformConnection = Type.Unsafe<NewConnection>({
+  ...Type.Object({ platform: Platform, ...fields }, { additionalProperties: false }),
+  allOf: DRIVERS.map(({ platform, settings, credentials }) => ({
+    if: { properties: { platform: { const: platform } }, required: ['platform'] },
+    // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's word, in an object that nobody awaits
+    then: { properties: { settings, credentials } },
+  })),
+})
+
+export const PlatformConnectionChange = Type.Partial(Type.Object(fields), {
+  additionalProperties: false,
+  minProperties: 1,
+  description: 'Settings and credentials are replaced as a whole.',
+})
+
+export const PlatformConnectionQuery = Type.Object({
+  platform: Type.Optional(Platform),
+})
+
+export const NewMessage = Type.Object(
+  {
+    platformConnectionId: Uuid(),
+    toExternalId: Type.Optional(
+      Text(200, { description: 'The recipient’s id on the platform.', examples: ['+14155551234'] }),
+    ),
+    toPlatformUserId: Type.Optional(Uuid({ description: 'The recipient, instead of `toExternalId`.' })),
+    message: Type.Union([
+      Text(40_000, { examples: ['Your parcel is on its way.'] }),
+      Type.Object(
+        {
+          text: Text(40_000, { examples: ['Your parcel is on its way.'] }),
+          role: Type.Optional(Text(50, { description: '`assistant` unless told.', examples: ['assistant'] })),
+        },
+        { additionalProperties: false },
+      ),
+    ]),
+    originEventId: Type.Optional(Uuid({ description: 'The event that the message answers.' })),
+  },
+  { additionalProperties: false },
+)
+
+export type NewMessageBody = Static<typeof NewMessage>
