@@ -17,6 +17,9 @@ CREATE TABLE users (
 
 CREATE INDEX users_merged ON users (app_id, merged_into) WHERE merged_into IS NOT NULL;
 
+-- Whether link codes in messages are used, on every platform connection of the app.
+ALTER TABLE apps ADD COLUMN detect_link_codes boolean NOT NULL DEFAULT false;
+
 -- An addressed subscription has no patterns: it gets only the events that are addressed to it by its id.
 ALTER TABLE subscriptions ADD COLUMN addressed boolean NOT NULL DEFAULT false;
 

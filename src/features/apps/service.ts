@@ -53,6 +53,28 @@ export function createAppService(db: Database, keys: KeyFinder) {
 
     get: async (appId: string) => toApp(await requireApp(appId)),
 
+    /** Whether link codes in messages are used, whichever platform connection they come through. */
+    async detectsLinkCodes(appId: string): Promise<boolean> {
+      const { detect_link_codes: detects } = await requireApp(appId)
+      return detects
+    },
+
+    async change(appId: string, change: { name?: string; detectLinkCodes?: boolean }) {
+      const { name, detectLinkCodes } = change
+      const app = await requireApp(appId)
+      if (name === undefined && detectLinkCodes === undefined) return toApp(app)
+      const row = await db
+        .updateTable('apps')
+        .set({
+          ...(name !== undefined && { name }),
+          ...(detectLinkCodes !== undefined && { detect_link_codes: detectLinkCodes }),
+        })
+        .where('id', '=', appId)
+        .returningAll()
+        .executeTakeFirstOrThrow()
+      return toApp(row)
+    },
+
     async createKey(appId: string, name: string, scopes: readonly string[] = SCOPES) {
       await requireApp(appId)
       return insertKey(db, appId, name, scopes)

@@ -1,6 +1,7 @@
-import type { Static, TSchema } from '@sinclair/typebox'
+import { Type, type Static, type TSchema } from '@sinclair/typebox'
 import { compileSchema } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
+import { Text } from '../../platform/http/schemas.ts'
 import { NewEventBody, NewEventType, readEvent } from '../events/index.ts'
 import { Activation, NewLinkCode } from '../identities/index.ts'
 import { NewMessage } from '../messages/index.ts'
@@ -42,6 +43,21 @@ const checkEvent = checking(NewEventBody, [
 const checkMessage = checking(NewMessage)
 const checkEventType = checking(NewEventType)
 const checkSubscription = checking(NewSubscription, [[/^\/destination\/url$/, '/targetUrl']])
+const checkApplication = checking(
+  Type.Object({
+    name: Type.Optional(Text(200)),
+    config: Type.Optional(
+      Type.Object(
+        {
+          link_code_auto_detect: Type.Optional(
+            Type.Union([Type.Literal('enabled'), Type.Literal('disabled')]),
+          ),
+        },
+        { additionalProperties: false },
+      ),
+    ),
+  }),
+)
 const checkLinkCode = checking(NewLinkCode)
 const checkActivation = checking(Activation)
 
@@ -102,6 +118,16 @@ export const mutations = {
       secret: secret === null || secret === undefined ? undefined : toSigningSecret(secret),
     })
     return context.deps.subscriptions.create(context.key.appId, input)
+  },
+
+  async updateApplication(_root: unknown, input: object, context: GraphContext) {
+    requireScope(context, 'platform-connections:write')
+    const { name, config } = checkApplication(input)
+    const detection = config?.link_code_auto_detect
+    return context.deps.apps.change(context.key.appId, {
+      ...(name !== undefined && { name }),
+      ...(detection !== undefined && { detectLinkCodes: detection === 'enabled' }),
+    })
   },
 
   async generateLinkCode(_root: unknown, input: object, context: GraphContext) {

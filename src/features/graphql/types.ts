@@ -29,7 +29,9 @@ const target =
 /** How the fields of the schema's types are made of what the services give. */
 export const types = {
   Application: {
-    config: () => ({}),
+    config: async (_app: unknown, _arguments: unknown, { deps, key }: GraphContext) => ({
+      link_code_auto_detect: (await deps.apps.detectsLinkCodes(key.appId)) ? 'enabled' : 'disabled',
+    }),
     async platformConnections(_app: unknown, _arguments: unknown, context: GraphContext) {
       requireScope(context, 'platform-connections:read')
       const { deps, key } = context

@@ -50,6 +50,7 @@ interface Row {
   platform: string
   name: string
   detect_link_codes: boolean
+  app_detects_link_codes: boolean
   own_user_id: string
   created_at: Date
   updated_at: Date
@@ -70,6 +71,8 @@ export function createConnectionService(db: Database, secrets: SecretBox, public
       .innerJoin('subscriptions as s', (join) =>
         join.onRef('s.app_id', '=', 'c.app_id').onRef('s.id', '=', 'c.id'),
       )
+      .innerJoin('apps as a', 'a.id', 'c.app_id')
+      .select(['a.detect_link_codes as app_detects_link_codes'])
       .select([
         'c.app_id',
         'c.id',
@@ -105,7 +108,7 @@ export function createConnectionService(db: Database, secrets: SecretBox, public
         >,
       },
       ownPlatformUserId: row.own_user_id,
-      detectLinkCodes: row.detect_link_codes,
+      detectLinkCodes: row.detect_link_codes || row.app_detects_link_codes,
     }
   }
 

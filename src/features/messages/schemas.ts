@@ -90,6 +90,9 @@ export const NewMessage = Type.Object(
       ),
     ]),
     originEventId: Type.Optional(Uuid({ description: 'The event that the message answers.' })),
+    sandbox: Type.Optional(
+      Type.Boolean({ description: 'Append the event, marked as such, but send nothing.' }),
+    ),
   },
   { additionalProperties: false },
 )

@@ -59,6 +59,7 @@ export function createMessageSender(options: {
         delivered_at: null,
         read_at: null,
         failed_at: null,
+        ...(input.sandbox && { sandbox: true }),
       }
       const { originEventId } = input
       const event = {
@@ -70,7 +71,7 @@ export function createMessageSender(options: {
           { type: 'sent_to', targetType: 'platform_user', targetId: recipient },
         ],
         ...(originEventId !== undefined && { originEventId: originEventId.toLowerCase() }),
-        addressedTo: connectionId,
+        ...(!input.sandbox && { addressedTo: connectionId }),
         content: input,
       }
       return appender.append(appId, [event], { ...(idempotencyKey !== undefined && { idempotencyKey }) })

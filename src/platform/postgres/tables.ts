@@ -43,6 +43,7 @@ export interface AppLogs {
 
 export interface Apps {
   created_at: Generated<Timestamp>
+  detect_link_codes: Generated<boolean>
   id: string
   name: string
 }

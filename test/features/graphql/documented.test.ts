@@ -180,7 +180,12 @@ t.test('the application, its people and its connections', async (t) => {
 
   const { application } = await dataOf(client, fixture('application'))
   const listed = { ...ofConnection, name: 'our http', status: 'active' }
-  t.strictSame(application, { id: client.appId, name: 'test', config: {}, platformConnections: [listed] })
+  t.strictSame(application, {
+    id: client.appId,
+    name: 'test',
+    config: { link_code_auto_detect: 'disabled' },
+    platformConnections: [listed],
+  })
 
   const list = await dataOf(client, fixture('platform-connections'))
   t.strictSame(nodesOf(list.platformConnections), [{ ...listed, createdAt: connections.data[0].createdAt }])

@@ -63,6 +63,7 @@ t.test('each field needs the scope of its route', async (t) => {
     'mutation { createEventSchema(name: "parcel.sent") { id } }': 'event-types:write',
     'mutation { createWebhookSubscription(name: "s", targetUrl: "https://example.com", eventPatterns: ["*"]) { id secret } }':
       'subscriptions:write',
+    'mutation { updateApplication(name: "shop") { id name } }': 'platform-connections:write',
     [`mutation { generateLinkCode(platformUserId: "${person.id}") { id code } }`]: 'link-codes:write',
     [`mutation { activateLinkCode(code: "${code.code}", platformUserId: "${other.id}") { user { id } } }`]:
       'link-codes:write',

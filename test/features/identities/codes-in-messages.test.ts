@@ -102,3 +102,23 @@ t.test('a code that cannot be used is ignored, and the message stored', async (t
   t.equal((await eventsOf(client, 'message.inbound')).length, texts.length + said.length)
   t.equal((await eventsOf(client, 'link_code.activation')).length, 1)
 })
+
+t.test('an app may have codes looked for on all its connections', async (t) => {
+  const { service, client, messenger, connection, ada } = await setUp(t, startHttpPlatform, false)
+  const setting = (to: string) =>
+    client.post('/graphql', {
+      query: `mutation { updateApplication(config: { link_code_auto_detect: "${to}" }) { id config } }`,
+    })
+  for (const [number, [to, uses]] of Object.entries({ enabled: 1, disabled: 0 }).entries()) {
+    const { body } = await setting(to)
+    t.strictSame(body.data.updateApplication, {
+      id: client.appId,
+      config: { link_code_auto_detect: to },
+    })
+    const code = await makeCode(client, ada)
+    const webhook = messenger.inbound({ id: `m${number}`, from: `somebody ${number}`, text: code.code })
+    t.equal((await deliver(service, connection, messenger, webhook)).status, 200)
+    t.equal((await client.get(`/link-codes/${code.id}`)).body.uses, uses, to)
+  }
+  t.match((await setting('maybe')).body.errors, [{ extensions: { status: 400 } }])
+})

@@ -206,3 +206,21 @@ t.test('a message that cannot be sent is refused, and nothing is stored', async 
   }
   t.equal((await client.post('/messages', longest)).status, 201, 'the longest text that the platform takes')
 })
+
+t.test('a message for the sandbox is appended, and nothing is sent', async (t) => {
+  const service = await startService(t)
+  const client = await service.client()
+  const messenger = await startHttpPlatform(t)
+  const { id } = await connect(client, messenger)
+  const message = { platformConnectionId: id, toExternalId: messenger.somebody, message: TEXT }
+  const { body: kept } = await client.post('/messages', { ...message, sandbox: true })
+  t.match([kept.status, kept.payload.sandbox], ['completed', true])
+  const { body: answer } = await client.post('/graphql', {
+    query: `mutation { sendMessage(platformConnectionId: "${id}", toExternalId: "${messenger.somebody}", message: "x", sandbox: true) { event { status } } }`,
+  })
+  t.equal(answer.data.sendMessage.event.status, 'completed')
+  const { body: sent } = await client.post('/messages', message)
+  t.notOk('sandbox' in sent.payload)
+  await settled(client, sent.id)
+  t.equal(messenger.taken.length, 1, 'only the one after them')
+})
