@@ -193,14 +193,16 @@ function readAs(driver: PlatformDriver, request: IncomingRequest, account: Accou
     id.length <= MAX_ID_LENGTH &&
     !id.includes('\0') &&
     id.isWellFormed()
-  const isReadable = incoming.messages.every(
+  // A platform repeats what is refused: one bad part must not keep the others of its request back for ever.
+  const messages = incoming.messages.filter(
     ({ externalMessageId, from, text }) => isId(externalMessageId) && isId(from) && typeof text === 'string',
   )
-  if (!isReadable) throw refuse('a message has no id, no sender, or no proper text.')
-  if (!incoming.reports.every(({ externalMessageId: id }) => id === undefined || isId(id))) {
-    throw refuse('a status has no proper id.')
+  const reports = incoming.reports.filter(({ externalMessageId: id }) => id === undefined || isId(id))
+  const isAnything = incoming.messages.length + incoming.reports.length > 0
+  if (isAnything && messages.length + reports.length === 0) {
+    throw refuse('no message has an id, a sender and a text, and no status a proper id.')
   }
-  return incoming
+  return { ...incoming, messages, reports }
 }
 
 /** One request may tell the same thing twice; a batch takes each key once. */

@@ -11,7 +11,7 @@ import {
   whatsappValue,
   whatsappWebhook,
 } from '../../helpers/platforms/whatsapp.ts'
-import { startService } from '../../helpers/service.ts'
+import { startService, type Answer } from '../../helpers/service.ts'
 
 for (const [platform, start] of PLATFORMS) {
   t.test(`a message from outside becomes one message.inbound (${platform})`, async (t) => {
@@ -197,4 +197,23 @@ t.test('Slack’s own bots, edits and other events are no messages', async (t) =
       slackEvent({ ...message, ts: `1.${subtype.length}`, subtype }),
     )
   t.equal((await eventsOf(client, 'message.inbound')).length, 2)
+})
+
+t.test('one part that cannot be read does not keep the others back', async (t) => {
+  const messenger = await startHttpPlatform(t)
+  const service = await startService(t, { worker: false })
+  const client = await service.client()
+  const connection = await connect(client, messenger)
+  const webhook = httpWebhook({
+    messages: [
+      { id: 'bad\0', from: 'ada', text: 'lost' },
+      { id: 'good', from: 'ada', text: 'kept' },
+    ],
+  })
+  t.equal((await deliver(service, connection, messenger, webhook)).status, 200)
+  const stored = await eventsOf(client, 'message.inbound')
+  t.strictSame(
+    stored.map(({ payload }: Answer['body']) => payload.message.text),
+    ['kept'],
+  )
 })
