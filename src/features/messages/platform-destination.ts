@@ -109,7 +109,7 @@ export function createPlatformDestination(options: {
       const payload = {
         ...messageReport({ payload: delivery.payload }, 'failed', {}, clock.now()),
         error: {
-          code: result.responseStatus === null ? null : String(result.responseStatus),
+          code: result.code ?? (result.responseStatus === null ? null : String(result.responseStatus)),
           message: result.error,
         },
       }
@@ -150,6 +150,6 @@ const SENT_BEFORE: AttemptResult = {
 function toResult({ status, headers, body }: OutboundResponse, answer: SendAnswer): AttemptResult {
   const said = { responseStatus: status, responseHeaders: headers, responseBody: body }
   if ('messageId' in answer) return { succeeded: true, error: null, ...said }
-  const { error, final, retryAfterMs } = answer
-  return { succeeded: false, error, final, retryAfterMs, ...said }
+  const { error, code, final, retryAfterMs } = answer
+  return { succeeded: false, error, code, final, retryAfterMs, ...said }
 }

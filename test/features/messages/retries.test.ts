@@ -54,7 +54,7 @@ for (const [platform, start] of PLATFORMS) {
       t.match(children[0], {
         type: 'message.failed',
         originEventId: message.id,
-        payload: { status: 'failed', platform, error: { message: attempts[0].error } },
+        payload: { status: 'failed', platform, error: { message: attempts[0].error, code: /\S/ } },
         schemaValid: true,
       })
       t.ok(Date.parse(children[0].payload.failed_at) > 0)

@@ -8,6 +8,8 @@ export interface AttemptResult {
   responseBody: string | null
   /** Why it failed, for the owner of the endpoint. */
   error: string | null
+  /** The destination's own code for the error. */
+  code?: string | undefined
   /** Whether trying again is no use. */
   final?: boolean
   /** The next attempt is not to come before so many milliseconds. */

@@ -30,9 +30,10 @@ export interface OutgoingRequest {
   body: string
 }
 
-/** What a platform said of a message that was given to it. */
+/** What a platform said of a message that was given to it; `code` is its own for the error. */
 export type SendAnswer =
-  { messageId: string } | { error: string; final: boolean; retryAfterMs?: number | undefined }
+  | { messageId: string }
+  | { error: string; code?: string | undefined; final: boolean; retryAfterMs?: number | undefined }
 
 /** A webhook as it came in. */
 export interface IncomingRequest {

@@ -75,6 +75,7 @@ export const slack: PlatformDriver = {
     if (status < 300 && ok && channel && ts) return { messageId: messageId(channel, ts) }
     return {
       error: `Slack answered ${status}${error === undefined ? '' : `: ${error}`}.`,
+      code: typeof error === 'string' ? error : undefined,
       final: error !== undefined && FINAL_ERRORS.has(error),
       retryAfterMs: retryAfterMs(headers, Date.now()),
     }

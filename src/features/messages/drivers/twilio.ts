@@ -60,6 +60,7 @@ export const twilio: PlatformDriver = {
     if (status < 300 && sid) return { messageId: sid }
     return {
       error: message === undefined ? `Twilio answered ${status}.` : `${message} (${code ?? status})`,
+      code: code === undefined ? undefined : String(code),
       final: status >= 300 && !isWorthRetrying(status),
       retryAfterMs: retryAfterMs(headers, Date.now()),
     }

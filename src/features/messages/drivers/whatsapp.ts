@@ -101,6 +101,7 @@ export const whatsapp: PlatformDriver = {
     const passes = isWorthRetrying(status) || PASSING_CODES.has(error?.code ?? 0)
     return {
       error: typeof error?.message === 'string' ? error.message : `WhatsApp answered ${status}.`,
+      code: error?.code === undefined ? undefined : String(error.code),
       // an answer without an id tells nothing of the message: it may be there
       final: status >= 300 && !passes,
       retryAfterMs: retryAfterMs(headers, Date.now()),
