@@ -30,5 +30,8 @@ export function newId(): string {
   return v7({ random, msecs: lastMs, seq: sequence })
 }
 
+/** Whether a text is a UUID in its usual form, in either case. */
+export const isUuid = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)
+
 /** The same UUIDv5 for the same name, in every installation. */
 export const idForName = (name: string): string => v5(name, NAME_NAMESPACE)

@@ -1,11 +1,9 @@
 import { Problem } from '../../platform/http/problems.ts'
+import { isStorable } from '../../platform/postgres/storable.ts'
 
 const MAX_BYTES = 16_384
 /** Deeper values are more than JSON.stringify and Postgres take. */
 const MAX_DEPTH = 100
-
-/** In JSON as JavaScript writes it: an escaped zero character, or half of a surrogate pair standing alone. */
-const NOT_STORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f]..)/
 
 /**
  * Checks an object that is to be kept with an entity.
@@ -22,7 +20,7 @@ function faultOf(value: object): string | undefined {
   if (isDeeperThan(MAX_DEPTH, value)) return `is nested deeper than ${MAX_DEPTH}`
   const text = JSON.stringify(value)
   if (Buffer.byteLength(text) > MAX_BYTES) return `takes more than ${MAX_BYTES} bytes`
-  return NOT_STORABLE.test(text) ? 'holds a zero character or half of a surrogate pair' : undefined
+  return isStorable(text) ? undefined : 'holds a zero character or half of a surrogate pair'
 }
 
 const isDeeperThan = (limit: number, value: unknown): boolean =>

@@ -1,13 +1,12 @@
 import { sql, type Selectable } from 'kysely'
 import type { Static } from '@sinclair/typebox'
+import { isUuid } from '../../platform/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { PlatformUsers } from '../../platform/postgres/tables.ts'
 import { toFile } from './files.ts'
 import { toPlatformUser } from './platform-users.ts'
 import type { File, PlatformUser, User } from './schemas.ts'
 import { toUser } from './users.ts'
-
-const UUID_FORM = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 /** What an edge points to. */
 export interface EntityRef {
@@ -29,7 +28,7 @@ export async function readEntities(
   const idsOf = (kind: string): string[] => [
     ...new Set(
       refs
-        .filter(({ targetType, targetId }) => targetType === kind && UUID_FORM.test(targetId))
+        .filter(({ targetType, targetId }) => targetType === kind && isUuid(targetId))
         .map(({ targetId }) => targetId.toLowerCase()),
     ),
   ]
@@ -80,7 +79,7 @@ export async function platformUsersOf(
  */
 export async function identitiesOf(db: Database, appId: string, userId: string): Promise<EntityRef[]> {
   const itself = { targetType: 'user', targetId: userId }
-  if (!UUID_FORM.test(userId)) return [itself]
+  if (!isUuid(userId)) return [itself]
   const { rows } = await sql<EntityRef>`
     with root as (select coalesce(merged_into, id) as id from users where app_id = ${appId} and id = ${userId}),
     users_in as (

@@ -7,10 +7,10 @@ import { readPayload, type Limits } from './request-body.ts'
 import { MAX_TYPE_LENGTH, type StatusReport } from './schemas.ts'
 
 /** What platforms report of a message. */
-export const MESSAGE_STATUSES = ['delivered', 'read', 'failed'] as const
+const MESSAGE_STATUSES = ['delivered', 'read', 'failed'] as const
 export type MessageStatus = (typeof MESSAGE_STATUSES)[number]
 
-export const isMessage = (event: { type: string }): boolean =>
+const isMessage = (event: { type: string }): boolean =>
   event.type === 'message.inbound' || event.type === 'message.outbound'
 
 /**

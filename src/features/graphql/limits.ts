@@ -7,7 +7,7 @@ export const MAX_DEPTH = 15
 /** Words and signs of a query. Checking it takes time that grows with their square. */
 export const MAX_TOKENS = 4_000
 /** Objects that an answer may hold. */
-export const MAX_COST = 10_000
+const MAX_COST = 10_000
 /** What a list without `first` is taken to hold. */
 const USUAL_LIST = 5
 

@@ -1,6 +1,6 @@
 import { GraphQLError, Kind, valueFromASTUntyped, type ValueNode } from 'graphql'
+import { isUuid } from '../../platform/ids.ts'
 
-const UUID_FORM = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const TIME_FORM = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/
 
 /** Kinds of entities that Heliograph knows have GraphQL's spelling of constants; others stand as they are. */
@@ -48,11 +48,7 @@ const valueOf = (node: ValueNode): unknown => valueFromASTUntyped(node)
 
 /** The scalars of the schema; what is given for one is checked before any resolver sees it. */
 export const scalars = {
-  UUID: text(
-    'UUID',
-    (value) => UUID_FORM.test(value),
-    (value) => value.toLowerCase(),
-  ),
+  UUID: text('UUID', isUuid, (value) => value.toLowerCase()),
   DateTime: text('DateTime', (value) => TIME_FORM.test(value) && !Number.isNaN(Date.parse(value))),
   JSON: anything,
   MessageContent: anything,

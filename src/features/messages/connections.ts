@@ -1,13 +1,12 @@
 import { sql } from 'kysely'
 import type { Static } from '@sinclair/typebox'
-import { compileSchema } from '../../platform/json-schema/json-schema.ts'
 import { notFound, Problem } from '../../platform/http/problems.ts'
 import { toPage, type Page } from '../../platform/http/pagination.ts'
 import { newId } from '../../platform/ids.ts'
 import { isUniqueViolation } from '../../platform/postgres/errors.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
-import { isSigningSecret } from '../../platform/signing.ts'
+import type { DestinationSettings } from '../deliveries/index.ts'
 import { insertPlatformUser } from '../entities/index.ts'
 import {
   cancelOwed,
@@ -16,6 +15,7 @@ import {
   secretContext,
   updateAddressed,
 } from '../subscriptions/index.ts'
+import { checkAccount } from './accounts.ts'
 import { driverOf } from './drivers/index.ts'
 import type { Account } from './drivers/driver.ts'
 import type {
@@ -28,7 +28,7 @@ import type {
 type ConnectionBody = Static<typeof PlatformConnection>
 
 /** The settings of the subscription behind a connection. */
-export interface PlatformDestination {
+export interface PlatformDestination extends DestinationSettings {
   type: 'platform'
   platform: string
   settings: Record<string, string>
@@ -262,37 +262,6 @@ export type ConnectionService = ReturnType<typeof createConnectionService>
 
 export const webhookUrl = (publicUrl: string | undefined, connectionId: string): string =>
   `${publicUrl ?? ''}/platform-connections/${connectionId}/webhook`
-
-/** Checks what a platform needs. @throws Problem `validation-failed` */
-function checkAccount(platform: string, account: Partial<Account>): void {
-  const driver = driverOf(platform)
-  const errors = (['settings', 'credentials'] as const).flatMap((part) =>
-    account[part] === undefined
-      ? []
-      : compileSchema(driver[part])(account[part]).map(({ pointer, detail }) => ({
-          pointer: `/${part}${pointer}`,
-          detail,
-        })),
-  )
-  for (const name of ['url', 'apiUrl']) {
-    const address = account.settings?.[name]
-    if (address !== undefined && !isAddress(address)) {
-      errors.push({ pointer: `/settings/${name}`, detail: 'must be a URL, without a user name or password' })
-    }
-  }
-  const secret = account.credentials?.['secret']
-  if (secret !== undefined && errors.length === 0 && !isSigningSecret(secret)) {
-    errors.push({ pointer: '/credentials/secret', detail: 'must be whsec_ and 24 to 64 bytes in base64' })
-  }
-  if (errors.length > 0) {
-    throw new Problem('validation-failed', `This is not what ${platform} needs: see "errors".`, errors)
-  }
-}
-
-function isAddress(text: string): boolean {
-  const url = URL.parse(text)
-  return url !== null && url.username === '' && url.password === ''
-}
 
 const toConnection = (row: Row, publicUrl: string | undefined): ConnectionBody => ({
   id: row.id,

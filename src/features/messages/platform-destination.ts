@@ -62,12 +62,12 @@ export function createPlatformDestination(options: {
 
   return {
     limitKey: (settings) => {
-      const { platform, settings: own } = settings as unknown as PlatformDestination
+      const { platform, settings: own } = settings as PlatformDestination
       return driverOf(platform).origin(own)
     },
 
     async send(delivery, secret, { now, timeoutMs }) {
-      const { platform, settings } = delivery.destination as unknown as PlatformDestination
+      const { platform, settings } = delivery.destination as PlatformDestination
       const account: Account = { settings, credentials: JSON.parse(secret) as Account['credentials'] }
       const { to, sentAs } = await lookUp(delivery)
       if (sentAs !== undefined) return SENT_BEFORE

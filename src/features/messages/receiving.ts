@@ -1,5 +1,6 @@
 import type { Log } from '../../platform/log.ts'
 import { Problem } from '../../platform/http/problems.ts'
+import { isUuid } from '../../platform/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { PlatformUserService } from '../entities/index.ts'
 import { messageReport, type Appender, type EventReader, type NewEvent } from '../events/index.ts'
@@ -18,7 +19,6 @@ import { driverOf } from './drivers/index.ts'
 
 /** Ids that platforms give; longer ones are none of theirs. */
 const MAX_ID_LENGTH = 500
-const UUID_FORM = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 /**
  * Takes what platforms send: messages become `message.inbound`, reports become children of the message they
@@ -81,7 +81,7 @@ export function createMessageReceiver(options: {
     report: IncomingReport,
   ): Promise<string | undefined> {
     const { eventId, externalMessageId } = report
-    if (eventId !== undefined && UUID_FORM.test(eventId)) {
+    if (eventId !== undefined && isUuid(eventId)) {
       const owed = await db
         .selectFrom('deliveries')
         .select('event_id')

@@ -6,6 +6,7 @@ import { notFound, Problem } from '../../../platform/http/problems.ts'
 import { toPage, type Page } from '../../../platform/http/pagination.ts'
 import { newId } from '../../../platform/ids.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
+import { isStorable } from '../../../platform/postgres/storable.ts'
 import type { DB } from '../../../platform/postgres/tables.ts'
 import type { EventType, EventTypeChange, NewEventType } from '../schemas.ts'
 import { GLOBAL_SCHEMA_VERSION } from './global-schemas.ts'
@@ -13,9 +14,6 @@ import { GLOBAL_TYPES, isReserved, type GlobalType } from './global-types.ts'
 
 /** Types an app may have: appends look them up in memory, and each new one makes processes read them anew. */
 const MAX_TYPES = 5_000
-
-/** In JSON as JavaScript writes it: an escaped zero character, or half of a surrogate pair standing alone. */
-const NOT_STORABLE = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f]..)/
 
 type EventTypeBody = Static<typeof EventType>
 
@@ -216,7 +214,7 @@ function refuseGlobal(type: EventTypeBody): void {
 
 function checkSchema(schema: object | null): void {
   if (schema === null) return
-  if (NOT_STORABLE.test(JSON.stringify(schema))) {
+  if (!isStorable(JSON.stringify(schema))) {
     throw new Problem('invalid-schema', 'The schema holds a zero character or half of a surrogate pair.')
   }
   try {

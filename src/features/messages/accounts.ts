@@ -1,0 +1,40 @@
+import { compileSchema } from '../../platform/json-schema/json-schema.ts'
+import { Problem } from '../../platform/http/problems.ts'
+import { isSigningSecret } from '../../platform/signing.ts'
+import type { Account } from './drivers/driver.ts'
+import { DRIVERS } from './drivers/index.ts'
+
+const CHECKS = new Map(
+  DRIVERS.map(({ platform, settings, credentials }) => [
+    platform,
+    { settings: compileSchema(settings), credentials: compileSchema(credentials) },
+  ]),
+)
+
+/** Checks what a platform needs. @throws Problem `validation-failed` */
+export function checkAccount(platform: string, account: Partial<Account>): void {
+  const checks = CHECKS.get(platform)
+  const errors = (['settings', 'credentials'] as const).flatMap((part) =>
+    account[part] === undefined || checks === undefined
+      ? []
+      : checks[part](account[part]).map(({ pointer, detail }) => ({ pointer: `/${part}${pointer}`, detail })),
+  )
+  for (const name of ['url', 'apiUrl']) {
+    const address = account.settings?.[name]
+    if (address !== undefined && !isAddress(address)) {
+      errors.push({ pointer: `/settings/${name}`, detail: 'must be a URL, without a user name or password' })
+    }
+  }
+  const secret = account.credentials?.['secret']
+  if (secret !== undefined && errors.length === 0 && !isSigningSecret(secret)) {
+    errors.push({ pointer: '/credentials/secret', detail: 'must be whsec_ and 24 to 64 bytes in base64' })
+  }
+  if (errors.length > 0) {
+    throw new Problem('validation-failed', `This is not what ${platform} needs: see "errors".`, errors)
+  }
+}
+
+function isAddress(text: string): boolean {
+  const url = URL.parse(text)
+  return url !== null && url.username === '' && url.password === ''
+}
