@@ -4,6 +4,7 @@ import type { Log } from '../log.ts'
 import type { DB } from './tables.ts'
 
 export type Pool = pg.Pool
+export type PoolClient = pg.PoolClient
 export type Database = Kysely<DB>
 
 /** How to reach a server: a `postgres://` URL, or the folder of a Unix socket and a database in it. */

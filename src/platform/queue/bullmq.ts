@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import {
   Queue as BullQueue,
   Worker,
@@ -7,7 +8,7 @@ import {
   type IQueueBackend,
 } from 'bullmq'
 import type { Log } from '../log.ts'
-import type { Pool } from '../postgres/pool.ts'
+import type { Pool, PoolClient } from '../postgres/pool.ts'
 import { connectRedis, REDIS_PREFIX } from '../redis.ts'
 import { within } from '../within.ts'
 import type { Consumer, Queue, Queues } from './port.ts'
@@ -15,6 +16,7 @@ import type { Consumer, Queue, Queues } from './port.ts'
 const JOB_NAME = 'job'
 /** How long an append may hold on to the memory of jobs that the backend does not answer for. */
 const ADD_TIMEOUT_MS = 5_000
+const CONNECT_AGAIN_MS = 500
 /** History is in Postgres; a kept job would swallow a later one with its id. */
 const KEEP_NOTHING = { removeOnComplete: true, removeOnFail: true, attempts: 1 }
 
@@ -45,11 +47,36 @@ export function createRedisQueues(url: string, log: Log): Queues {
 export function createPostgresQueues(pool: Pool, log: Log): Queues {
   return createQueues({
     factory: createPostgresBackend,
-    producer: { connection: pool },
-    consumer: { connection: pool },
+    producer: { connection: patient(pool, log) },
+    consumer: { connection: patient(pool, log) },
     reachable: () => true,
     log,
     closeConnections: () => Promise.resolve(),
+  })
+}
+
+/**
+ * The same pool, asking for a connection until it gets one. The library asks once for its first one, and if that
+ * fails every later use of the queue fails with it.
+ */
+function patient(pool: Pool, log: Log): Pool {
+  async function connect(): Promise<PoolClient> {
+    for (;;) {
+      try {
+        return await pool.connect()
+      } catch (error) {
+        if (pool.ending) throw error
+        log.warn({ error: (error as Error).message }, 'the queue has no connection yet; it asks again')
+        await wait(CONNECT_AGAIN_MS)
+      }
+    }
+  }
+  return new Proxy(pool, {
+    get(target, name) {
+      if (name === 'connect') return connect
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value
+    },
   })
 }
 
