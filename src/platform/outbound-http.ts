@@ -1,48 +1,32 @@
-import { lookup as dnsLookup } from 'node:dns'
-import { BlockList, isIP, type LookupFunction } from 'node:net'
-import { Agent, buildConnector, request } from 'undici'
+import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns'
+import { isIP, type LookupFunction, type Socket } from 'node:net'
+import { StringDecoder } from 'node:string_decoder'
+import pLimit, { type LimitFunction } from 'p-limit'
+import { Agent, buildConnector, request, type Dispatcher } from 'undici'
+import { createAddressCheck } from './addresses.ts'
+import { OutboundError, toOutboundError } from './outbound-error.ts'
 
-/** Address ranges that are not the public internet: outbound requests do not go there unless allowed. */
-const NOT_PUBLIC = [
-  '0.0.0.0/8',
-  '10.0.0.0/8',
-  '100.64.0.0/10',
-  '127.0.0.0/8',
-  '169.254.0.0/16',
-  '172.16.0.0/12',
-  '192.0.0.0/24',
-  '192.0.2.0/24',
-  '192.88.99.0/24',
-  '192.168.0.0/16',
-  '198.18.0.0/15',
-  '198.51.100.0/24',
-  '203.0.113.0/24',
-  '224.0.0.0/4',
-  '240.0.0.0/4',
-  '::/96',
-  '::ffff:0:0:0/96',
-  '64:ff9b::/96',
-  '64:ff9b:1::/48',
-  '100::/64',
-  '2001::/23',
-  '2001:db8::/32',
-  '2002::/16',
-  '3fff::/20',
-  '5f00::/16',
-  'fc00::/7',
-  'fe80::/10',
-  'fec0::/10',
-  'ff00::/8',
-]
+export { parseCidrs } from './addresses.ts'
+export { OutboundError, toOutboundError } from './outbound-error.ts'
 
-/** Connections kept open to one origin. */
-const CONNECTIONS_PER_ORIGIN = 64
+/** Connections open to one origin; several subscriptions may share it. */
+const CONNECTIONS_PER_ORIGIN = 512
 const KEEP_ALIVE_MS = 30_000
+
+/** Over the look-up of the name, the connection and the TLS handshake. */
+const CONNECT_MS = 10_000
+
+/** How much of the headers is kept, as JSON. */
+const MAX_HEADER_BYTES = 16_384
+
+/** What is received for one request, in all: headers, interim responses, chunk extensions and so on. */
+const MAX_RECEIVED_BYTES = 131_072
 
 export interface OutboundResponse {
   status: number
+  /** Those that fit into 16 KiB as JSON. */
   headers: Record<string, string>
-  /** The beginning of the body, up to the given limit, as UTF-8 text. */
+  /** The beginning of the body, up to the given limit, as UTF-8 text without zero bytes. */
   body: string
 }
 
@@ -50,15 +34,15 @@ export interface OutboundRequest {
   method: 'POST'
   headers: Record<string, string>
   body: string
-  /** Limit over the whole exchange: name look-up, connection, request and response. */
+  /** Limit over the whole exchange: waiting for a connection, name look-up, connection, request and response. */
   timeoutMs: number
-  /** How much of the response body is read; what is longer is cut off with the connection. */
+  /** How much of the response body is read, 16 KiB at most; what is longer is cut off with the connection. */
   maxResponseBytes: number
 }
 
 export interface OutboundHttp {
   /**
-   * Sends one request. Redirects are not followed.
+   * Sends one request, once. Redirects are not followed.
    *
    * @throws OutboundError saying what went wrong in words fit for the owner of the URL
    */
@@ -66,118 +50,161 @@ export interface OutboundHttp {
   close(): Promise<void>
 }
 
-/** A request that got no response. `code` is stable; the message is for a person. */
-export class OutboundError extends Error {
-  override name = 'OutboundError'
-  readonly code: 'address-refused' | 'timeout' | 'connection-failed'
-
-  constructor(code: OutboundError['code'], message: string, options?: ErrorOptions) {
-    super(message, options)
-    this.code = code
-  }
-}
-
-/**
- * Checks a comma-separated list of address ranges.
- *
- * @throws Error naming the part that is not a range
- */
-export function parseCidrs(text: string): string[] {
-  const ranges = text
-    .split(',')
-    .map((part) => part.trim())
-    .filter((part) => part !== '')
-  for (const range of ranges) {
-    const [address = '', prefix = '', ...more] = range.split('/')
-    const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1
-    if (!/^\d{1,3}$/.test(prefix) || Number(prefix) > bits || more.length > 0) {
-      throw new Error(`"${range}" is not an address range: write for example 10.0.0.0/8 or fd00::/8.`)
-    }
-  }
-  return ranges
-}
-
-function blockList(ranges: readonly string[]): BlockList {
-  const list = new BlockList()
-  for (const range of ranges) {
-    const [address = '', prefix] = range.split('/')
-    list.addSubnet(address, Number(prefix), isIP(address) === 4 ? 'ipv4' : 'ipv6')
-  }
-  return list
-}
+/** Finds all addresses of a name. */
+export type Lookup = (
+  host: string,
+  options: LookupAllOptions,
+  callback: (error: NodeJS.ErrnoException | null, addresses: LookupAddress[]) => void,
+) => void
 
 /**
  * Outbound HTTP for URLs that tenants chose. The address is checked when the connection is made and that
  * very address is connected to, so a name that resolves to something else later gains nothing.
  *
  * @param allowedCidrs ranges that may be reached although they are not public
+ * @param lookup resolves names; as the system does unless given
  */
-export function createOutboundHttp(allowedCidrs: readonly string[]): OutboundHttp {
-  const refused = blockList(NOT_PUBLIC)
-  const allowed = blockList(allowedCidrs)
+export function createOutboundHttp(
+  allowedCidrs: readonly string[],
+  lookup: Lookup = dnsLookup,
+): OutboundHttp {
+  const agent = createAgent(createAddressCheck(allowedCidrs), lookup)
+  const limits = new Map<string, LimitFunction>()
 
-  /** `::ffff:a.b.c.d` is judged as `a.b.c.d`, by BlockList itself. */
-  function mayReach(address: string): boolean {
-    const family = isIP(address) === 4 ? 'ipv4' : 'ipv6'
-    return allowed.check(address, family) || !refused.check(address, family)
+  /**
+   * Waits for one of the origin's connections. The agent would let requests wait as well, but those that are
+   * given up meanwhile would each take a connection down with them.
+   */
+  async function inTurn<T>(origin: string, run: () => Promise<T>): Promise<T> {
+    const limit = limits.get(origin) ?? pLimit(CONNECTIONS_PER_ORIGIN)
+    limits.set(origin, limit)
+    try {
+      return await limit(run)
+    } finally {
+      if (limit.activeCount + limit.pendingCount === 0) limits.delete(origin)
+    }
   }
-
-  const refusal = (host: string, address: string): OutboundError =>
-    new OutboundError(
-      'address-refused',
-      host === address
-        ? `${address} is not a public address.`
-        : `${host} resolves to ${address}, which is not a public address.`,
-    )
-
-  const checkedLookup: LookupFunction = (host, options, callback) => {
-    dnsLookup(host, { ...options, all: true }, (error, addresses) => {
-      if (error) return callback(error, [])
-      const reachable = addresses.filter(({ address }) => mayReach(address))
-      const [first] = addresses
-      if (reachable.length === 0) return callback(refusal(host, first?.address ?? 'nothing'), [])
-      if (options.all) callback(null, reachable)
-      else callback(null, reachable[0]?.address ?? '', reachable[0]?.family)
-    })
-  }
-
-  const connector = buildConnector({ lookup: checkedLookup, timeout: 10_000 })
-  const agent = new Agent({
-    connections: CONNECTIONS_PER_ORIGIN,
-    pipelining: 1,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    maxHeaderSize: 16_384,
-    connect(options, callback) {
-      const host = options.hostname.replace(/^\[(.*)\]$/, '$1')
-      if (isIP(host) !== 0 && !mayReach(host)) callback(refusal(host, host), null)
-      else connector(options, callback)
-    },
-  })
 
   return {
-    async send(url, { method, headers, body, timeoutMs, maxResponseBytes }) {
-      const signal = AbortSignal.timeout(timeoutMs)
-      try {
-        const response = await request(url, {
+    async send(url, { timeoutMs, maxResponseBytes, ...options }) {
+      const abort = new AbortController()
+      let timer: NodeJS.Timeout | undefined
+      // The agent heeds a signal only once the request is on a connection.
+      const deadline = new Promise<never>((_resolve, reject) => {
+        timer = setTimeout(() => {
+          const error = new OutboundError('timeout', `No complete response within ${timeoutMs} ms.`)
+          reject(error)
+          abort.abort(error)
+        }, timeoutMs)
+      })
+      const exchange = async (): Promise<OutboundResponse> => {
+        abort.signal.throwIfAborted()
+        const { statusCode, headers, body } = await request(url, {
+          ...options,
           dispatcher: agent,
-          method,
-          headers,
-          body,
-          signal,
-          headersTimeout: timeoutMs,
-          bodyTimeout: timeoutMs,
+          signal: abort.signal,
+          headersTimeout: 0,
+          bodyTimeout: 0,
         })
-        const text = await readBeginning(response.body, maxResponseBytes)
-        return { status: response.statusCode, headers: flatten(response.headers), body: text }
+        const text = await readBeginning(body, maxResponseBytes)
+        return { status: statusCode, headers: flatten(headers), body: text }
+      }
+      try {
+        return await Promise.race([inTurn(new URL(url).origin, exchange), deadline])
       } catch (error) {
-        throw toOutboundError(error, timeoutMs)
+        throw toOutboundError(error)
+      } finally {
+        clearTimeout(timer)
       }
     },
     close: () => agent.destroy(),
   }
 }
 
-async function readBeginning(body: AsyncIterable<Buffer>, limit: number): Promise<string> {
+/** An agent that connects only to addresses that may be reached. */
+function createAgent(mayReach: (address: string) => boolean, lookup: Lookup): Agent {
+  const connector = buildConnector({
+    lookup: checkedLookup(mayReach, lookup),
+    timeout: CONNECT_MS,
+    allowH2: false,
+  })
+  return new Agent({
+    connections: CONNECTIONS_PER_ORIGIN,
+    pipelining: 1,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    keepAliveMaxTimeout: KEEP_ALIVE_MS,
+    // Never reached: beyond it the parser makes an error for each header that is still in the buffer, which takes
+    // most of a second.
+    maxHeaderSize: 8 * MAX_RECEIVED_BYTES,
+    // Each exchange has a connection of its own then, which ends with it where the server misbehaves.
+    allowH2: false,
+    connect(options, callback) {
+      const host = options.hostname.replace(/^\[(.*)\]$/, '$1')
+      if (isIP(host) !== 0 && !mayReach(host)) return callback(refusal(host, host), null)
+      connector(options, (...result) => {
+        if (result[0] === null) limitReceived(result[1])
+        callback(...result)
+      })
+    },
+  })
+}
+
+const refusal = (host: string, address: string): OutboundError =>
+  new OutboundError(
+    'address-refused',
+    host === address
+      ? `${address} is not a public address.`
+      : `${host} resolves to ${address}, which is not a public address.`,
+  )
+
+type LookupCallback = Parameters<Lookup>[2]
+
+/** A look-up that finds only addresses that may be reached. */
+function checkedLookup(mayReach: (address: string) => boolean, lookup: Lookup): LookupFunction {
+  const waiting = new Map<string, LookupCallback[]>()
+
+  /** Look-ups share a few threads, of which a name whose server does not answer is to hold one at most. */
+  function lookUpOnce(host: string, options: LookupAllOptions, callback: LookupCallback): void {
+    const others = waiting.get(host)
+    if (others !== undefined) return void others.push(callback)
+    const callbacks = [callback]
+    waiting.set(host, callbacks)
+    lookup(host, options, (error, addresses) => {
+      waiting.delete(host)
+      for (const each of callbacks) each(error, addresses)
+    })
+  }
+
+  return (host, options, callback) => {
+    lookUpOnce(host, { ...options, all: true }, (error, addresses) => {
+      if (error) return callback(error, [])
+      const reachable = addresses.filter(({ address }) => mayReach(address))
+      const [first] = reachable
+      if (first === undefined) callback(refusal(host, addresses[0]?.address ?? 'nothing'), [])
+      else if (options.all) callback(null, reachable)
+      else callback(null, first.address, first.family)
+    })
+  }
+}
+
+/** Closes a connection that one request brings too much on; more being written is the sign of the next request. */
+function limitReceived(socket: Socket): void {
+  let written = 0
+  let readBefore = 0
+  socket.on('readable', () => {
+    if (socket.bytesWritten !== written) {
+      written = socket.bytesWritten
+      readBefore = socket.bytesRead
+    } else if (socket.bytesRead - readBefore > MAX_RECEIVED_BYTES) {
+      socket.destroy(
+        new OutboundError('connection-failed', `The response is longer than ${MAX_RECEIVED_BYTES} bytes.`),
+      )
+    }
+  })
+}
+
+/** The beginning of a body as UTF-8 text; what is beyond the limit, in bytes, is not read. */
+export async function readBeginning(body: AsyncIterable<Buffer>, limit: number): Promise<string> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of body) {
@@ -185,22 +212,37 @@ async function readBeginning(body: AsyncIterable<Buffer>, limit: number): Promis
     size += chunk.length
     if (size >= limit) break // leaving the loop ends the exchange and closes the connection
   }
-  return Buffer.concat(chunks).subarray(0, limit).toString('utf8')
+  const bytes = Buffer.concat(chunks)
+  // A character that the limit cuts in two is left out.
+  const text =
+    size > limit ? new StringDecoder('utf8').write(bytes.subarray(0, limit)) : bytes.toString('utf8')
+  return text.replaceAll('\0', '\uFFFD')
 }
 
-function flatten(headers: Record<string, string | string[] | undefined>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')]))
+/** Refused credentials may be mended meanwhile, a rate passes, a server comes back: these are worth another try. */
+const WORTH_RETRYING = new Set([401, 403, 404, 408, 425, 429])
+
+/** Whether the same request may be answered otherwise later. @param status of an answer that was no success */
+export const isWorthRetrying = (status: number): boolean => status >= 500 || WORTH_RETRYING.has(status)
+
+/** Reads `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3), as milliseconds from now. */
+export function retryAfterMs(headers: Record<string, string>, now: number): number | undefined {
+  const value = headers['retry-after']
+  if (value === undefined) return undefined
+  if (/^\d+$/.test(value)) return Number(value) * 1000
+  const at = Date.parse(value)
+  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
 }
 
-function toOutboundError(error: unknown, timeoutMs: number): OutboundError {
-  if (error instanceof OutboundError) return error
-  if (!(error instanceof Error)) return new OutboundError('connection-failed', String(error))
-  if (error.cause instanceof OutboundError) return error.cause
-  if (
-    /Timeout/.test(error.name) ||
-    /TIMEOUT|UND_ERR_ABORTED/.test((error as NodeJS.ErrnoException).code ?? '')
-  ) {
-    return new OutboundError('timeout', `No complete response within ${timeoutMs} ms.`, { cause: error })
+function flatten(headers: Dispatcher.ResponseData['headers']): Record<string, string> {
+  const kept: [string, string][] = []
+  let size = 2
+  for (const [name, values] of Object.entries(headers)) {
+    const value = [values].flat().join(', ')
+    const added = Buffer.byteLength(JSON.stringify({ [name]: value }))
+    if (size + added > MAX_HEADER_BYTES) continue
+    size += added
+    kept.push([name, value])
   }
-  return new OutboundError('connection-failed', error.message || error.name, { cause: error })
+  return Object.fromEntries(kept)
 }
