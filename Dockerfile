@@ -1,4 +1,4 @@
-# One image for every role: the argument is all (the default), api, worker or migrate.
+# One image for every role: the argument is all (the default), api, worker, migrate or rotate-encryption-key.
 
 FROM node:24-bookworm-slim AS dependencies
 WORKDIR /app

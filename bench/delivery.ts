@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { webhookBody } from '../src/features/deliveries/destinations/webhook.ts'
+import { eventBody } from '../src/features/destinations/index.ts'
 import { newId } from '../src/platform/ids.ts'
 import { newSigningSecret, signedHeaders } from '../src/platform/signing.ts'
 import { until } from '../test/helpers/until.ts'
@@ -98,22 +98,15 @@ function webhookRequests(): LoadRequest[] {
   const secret = newSigningSecret()
   return numbers(1_000).map((number) => {
     const eventId = newId()
-    const body = webhookBody({
+    const body = eventBody({
       app_id: newId(),
-      id: newId(),
       event_id: eventId,
-      subscription_id: newId(),
-      attempts: 0,
       type: EVENT_TYPE,
       payload: JSON.stringify(payload(number)),
       edges: '[]',
-      position: number + 1,
       event_created_at: new Date(),
-      destination: { type: 'webhook', url: 'http://127.0.0.1/' },
-      sealed_secret: Buffer.alloc(0),
-      subscription_deleted: false,
     })
-    const signature = signedHeaders(secret, eventId, Math.floor(Date.now() / 1000), body)
+    const signature = signedHeaders({ secrets: [secret] }, eventId, Math.floor(Date.now() / 1000), body)
     return { path: '/0', headers: { 'content-type': 'application/json', ...signature }, body }
   })
 }

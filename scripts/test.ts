@@ -49,6 +49,8 @@ async function main(): Promise<boolean> {
     const code = await runTap(process.argv.slice(2), report, {
       TEST_POSTGRES_DIR: postgres.address.host,
       TEST_REDIS_PORT: String(redis.port),
+      // Every file is a process that compiles the same sources.
+      NODE_COMPILE_CACHE: join(folder, 'compiled'),
     })
     const { pass = 0, fail = 0, skip = 0, todo = 0 } = await readCounts(report)
     const left = skip + todo > 0 ? `, ${skip + todo} skipped` : ''

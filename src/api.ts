@@ -62,9 +62,15 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
  * Fastify's default validator, which converts bodies too and drops what it does not know.
  */
 function buildValidator(sharedSchemas: Record<string, object>): FastifySchemaCompiler<object> {
-  const options = { strict: false, removeAdditional: false, useDefaults: false } as const
+  const options = {
+    strict: false,
+    removeAdditional: false,
+    useDefaults: false,
+    discriminator: true,
+    validateSchema: false, // compiling the meta-schema for each scope would take most of the start
+  } as const
   const exact = new Ajv(options)
-  const complete = new Ajv({ ...options, allErrors: true })
+  const complete = new Ajv({ ...options, allErrors: true, verbose: true })
   const converting = new Ajv({ ...options, allErrors: true, coerceTypes: 'array' })
   for (const ajv of [exact, complete, converting]) {
     addFormats.default(ajv)

@@ -4,9 +4,13 @@ import { Value } from '@sinclair/typebox/value'
 import { LOG_LEVELS } from './platform/log.ts'
 import { parseCidrs } from './platform/outbound-http.ts'
 import { parseDurations } from './platform/durations.ts'
+import { parseMailbox, parseSmtpUrl } from './platform/mail/settings.ts'
 
 const milliseconds = (defaultValue: number, description: string, minimum = 1) =>
   Type.Integer({ default: defaultValue, minimum, description })
+
+/** 32 bytes in base64. */
+const KEY_FORM = '[A-Za-z0-9+/]{43}='
 
 /**
  * Every setting Heliograph has. This schema is the only list of them: the process environment is
@@ -48,9 +52,16 @@ export const Environment = Type.Object({
   ),
   ENCRYPTION_KEY: Type.Optional(
     Type.String({
-      pattern: '^[A-Za-z0-9+/]{43}=$',
+      pattern: `^${KEY_FORM}$`,
       description:
         'Encrypts stored secrets: 32 random bytes in base64 (`openssl rand -base64 32`). Unset: one is generated and kept in DATA_DIR; set it when processes do not share that folder.',
+    }),
+  ),
+  ENCRYPTION_KEY_OLD: Type.Optional(
+    Type.String({
+      pattern: `^${KEY_FORM}(\\s*,\\s*${KEY_FORM})*$`,
+      description:
+        'Comma-separated keys that stored secrets may still be encrypted with; they open and never encrypt. See docs/encryption-keys.md.',
     }),
   ),
   PUBLIC_URL: Type.Optional(
@@ -70,6 +81,20 @@ export const Environment = Type.Object({
       description:
         'Comma-separated address ranges that webhooks may reach although they are not public. Unset with the embedded Postgres: the loopback. Unset otherwise, or empty: none.',
       examples: ['10.20.0.0/16,fd00:20::/32'],
+    }),
+  ),
+  SMTP_URL: Type.Optional(
+    Type.String({
+      pattern: '^smtps?://',
+      description:
+        'The server that e-mails are given to: smtp:// (STARTTLS where it is offered; with a password it must be) or smtps://. `?requireTLS=true|false` decides otherwise; `?tls.rejectUnauthorized=false` takes any certificate. Unset: e-mail destinations fail.',
+      examples: ['smtp://heliograph:secret@mail.example.com:587'],
+    }),
+  ),
+  MAIL_FROM: Type.Optional(
+    Type.String({
+      description: 'The address that e-mails come from, alone or with a name. Needed with SMTP_URL.',
+      examples: ['Heliograph <events@example.com>'],
     }),
   ),
   AUTO_REGISTER_EVENT_TYPES: Type.Boolean({
@@ -106,6 +131,16 @@ export const Environment = Type.Object({
     default: '5s,30s,2m,15m,1h,4h,12h,24h,24h',
     description: 'Waits between the attempts of a delivery (ms, s, m, h, d); after the last one it is dead.',
   }),
+  SUBSCRIPTION_HOLD_MS: milliseconds(
+    5_000,
+    'How long nothing is sent to an endpoint that failed ten times in a row, in milliseconds; twice as long after each probe that fails, up to five minutes.',
+  ),
+  SUBSCRIPTION_DISABLE_AFTER: Type.String({
+    default: '5d',
+    pattern: '^\\d{1,9}(ms|s|m|h|d)$',
+    description:
+      'How long a subscription may have nothing but failures, from the first of them, before it is disabled (ms, s, m, h, d).',
+  }),
   DELIVERY_LEASE_MS: milliseconds(
     60_000,
     'How long a worker that took a delivery may hold it, in milliseconds; longer than DELIVERY_TIMEOUT_MS. After a crash it is sent again when this is over.',
@@ -131,8 +166,14 @@ export type Config = Readonly<
     outboundAllowCidrs: readonly string[]
     /** PUBLIC_URL without a slash at its end. */
     publicUrl: string | undefined
+    /** The mail server and the address that mail comes from; undefined when SMTP_URL and MAIL_FROM are unset. */
+    mail: { url: string; from: string } | undefined
+    /** Keys that only open what was encrypted with them. */
+    oldEncryptionKeys: readonly string[]
     /** Waits after the first, second, … failed attempt, in milliseconds. */
     retryDelaysMs: readonly number[]
+    /** SUBSCRIPTION_DISABLE_AFTER in milliseconds. */
+    subscriptionDisableAfterMs: number
   }
 >
 
@@ -178,9 +219,23 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     outboundAllowCidrs: named('OUTBOUND_ALLOW_CIDRS', () =>
       parseCidrs(checked.OUTBOUND_ALLOW_CIDRS ?? (embedded ? '127.0.0.0/8,::1/128' : '')),
     ),
+    mail: mailOf(checked),
     publicUrl: checked.PUBLIC_URL?.replace(/\/+$/, ''),
+    oldEncryptionKeys: checked.ENCRYPTION_KEY_OLD?.split(/\s*,\s*/) ?? [],
     retryDelaysMs: named('DELIVERY_RETRY_SCHEDULE', () => parseDurations(checked.DELIVERY_RETRY_SCHEDULE)),
+    subscriptionDisableAfterMs: parseDurations(checked.SUBSCRIPTION_DISABLE_AFTER)[0] ?? 0,
   }
+}
+
+function mailOf({ SMTP_URL: url, MAIL_FROM: from }: Static<typeof Environment>): Config['mail'] {
+  if (url !== undefined) named('SMTP_URL', () => parseSmtpUrl(url))
+  if (from !== undefined) named('MAIL_FROM', () => parseMailbox(from))
+  if (url === undefined && from === undefined) return undefined
+  if (url === undefined || from === undefined) {
+    const missing = url === undefined ? 'SMTP_URL' : 'MAIL_FROM'
+    throw new ConfigError(`${missing}: set both SMTP_URL and MAIL_FROM, or neither.`)
+  }
+  return { url, from }
 }
 
 /** Only what is plainly a number or a truth value becomes one; the schema refuses the rest. */

@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from './config.ts'
-import { createAppService, createKeyFinder, type AppService, type KeyFinder } from './features/apps/index.ts'
 import {
-  createDeliveryQueue,
-  createWebhookDestination,
-  type DeliveryQueue,
-  type Destinations,
-} from './features/deliveries/index.ts'
+  createAppService,
+  createKeyFinder,
+  createSigningKeyService,
+  type AppService,
+  type KeyFinder,
+  type SigningKeyService,
+} from './features/apps/index.ts'
+import { createDeliveryQueue, type DeliveryQueue } from './features/deliveries/index.ts'
+import { connectDestinations, type Destinations } from './features/destinations/index.ts'
 import {
   createPlatformUserService,
   createUserService,
@@ -32,12 +35,18 @@ import {
   type ConnectionService,
   type MessageSender,
 } from './features/messages/index.ts'
-import { createSubscriptionService, type SubscriptionService } from './features/subscriptions/index.ts'
+import {
+  createSubscriptionService,
+  createSubscriptionSwitch,
+  type SubscriptionService,
+  type SubscriptionSwitch,
+} from './features/subscriptions/index.ts'
 import { createLocalBus } from './platform/bus/local.ts'
 import type { Bus } from './platform/bus/port.ts'
 import { createPostgresBus, createRedisBus } from './platform/bus/relay.ts'
 import { systemClock, type Clock } from './platform/clock.ts'
 import { keepSecret } from './platform/data-dir.ts'
+import { checkFingerprint } from './platform/encryption-key.ts'
 import type { Log } from './platform/log.ts'
 import { createOutboundHttp, type OutboundHttp } from './platform/outbound-http.ts'
 import { startEmbeddedPostgres } from './platform/postgres/embedded.ts'
@@ -53,6 +62,7 @@ import {
 import { createPostgresQueues, createRedisQueues } from './platform/queue/bullmq.ts'
 import type { Queues } from './platform/queue/port.ts'
 import { createSecretBox, type SecretBox } from './platform/secrets.ts'
+import { createTransformer } from './platform/transformation/transformation.ts'
 
 /** The queue library's own connections: it holds two for listening. */
 const QUEUE_POOL_SIZE = 8
@@ -74,7 +84,9 @@ export interface Deps {
   adminApiKey: string | undefined
   apps: AppService
   keys: KeyFinder
+  signingKeys: SigningKeyService
   subscriptions: SubscriptionService
+  subscriptionSwitch: SubscriptionSwitch
   eventTypes: EventTypeService
   eventReader: EventReader
   appender: Appender
@@ -169,6 +181,9 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
     const { publicUrl } = config
     const users = createUserService(db)
     const platformUsers = createPlatformUserService(db)
+    const signingKeys = createSigningKeyService(db, secrets, clock)
+    const transformer = createTransformer()
+    closers.push(() => transformer.close())
     const connections = createConnectionService(db, secrets, publicUrl)
 
     const deps: Deps = {
@@ -184,7 +199,14 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
       adminApiKey: await findAdminKey(config),
       apps: createAppService(db, keys),
       keys,
-      subscriptions: createSubscriptionService(db, secrets),
+      signingKeys,
+      subscriptions: createSubscriptionService({
+        db,
+        secrets,
+        clock,
+        checkTransformation: (expression) => transformer.check(expression),
+      }),
+      subscriptionSwitch: createSubscriptionSwitch(db, appender),
       eventTypes,
       eventReader,
       appender,
@@ -196,7 +218,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
       linkCodes: createLinkCodeService(db, appender, users),
       messageSender: createMessageSender({ appender, connections, platformUsers, clock }),
       destinations: {
-        webhook: createWebhookDestination(http),
+        ...connectDestinations({ http, transform: transformer.transform, signingKeys, mail: config.mail }),
         platform: createPlatformDestination({ db, http, appender, clock, publicUrl }),
       },
     }
@@ -236,23 +258,8 @@ async function openSecretBox(config: Config, db: Database): Promise<SecretBox> {
   const key =
     config.ENCRYPTION_KEY ??
     (await keepSecret(config.DATA_DIR, 'encryption.key', () => randomBytes(32).toString('base64')))
-  const secrets = createSecretBox(key)
-  const name = 'encryption key fingerprint'
-  await db
-    .insertInto('installation')
-    .values({ name, value: secrets.fingerprint })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute()
-  const { value } = await db
-    .selectFrom('installation')
-    .select('value')
-    .where('name', '=', name)
-    .executeTakeFirstOrThrow()
-  if (value !== secrets.fingerprint) {
-    throw new Error(
-      'The secrets in this database were encrypted with another key. Set ENCRYPTION_KEY to that key, or use the DATA_DIR that holds it (encryption.key).',
-    )
-  }
+  const secrets = createSecretBox(key, config.oldEncryptionKeys)
+  await checkFingerprint(db, secrets)
   return secrets
 }
 

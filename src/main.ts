@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { buildApi } from './api.ts'
 import { runMigrate } from './commands/migrate.ts'
+import { runRotateEncryptionKey } from './commands/rotate-encryption-key.ts'
 import { ConfigError, loadConfig, readEnvironment, type Config } from './config.ts'
 import { buildDeps, type Deps } from './deps.ts'
 import { createLog, type Log } from './platform/log.ts'
@@ -9,7 +10,7 @@ import { within } from './platform/within.ts'
 import { startWorker } from './worker.ts'
 import { welcome } from './welcome.ts'
 
-const ROLES = ['all', 'api', 'worker', 'migrate'] as const
+const ROLES = ['all', 'api', 'worker', 'migrate', 'rotate-encryption-key'] as const
 type Role = (typeof ROLES)[number]
 
 /** Extra time for closing connections and the embedded Postgres after what was under way is done. */
@@ -22,6 +23,7 @@ async function main(role: string): Promise<void> {
   const config = loadConfig(readEnvironment())
   const log = createLog(config.LOG_LEVEL, role)
   if (role === 'migrate') return runMigrate(config, log, say)
+  if (role === 'rotate-encryption-key') return runRotateEncryptionKey(config, log, say)
   if (config.embedded && role !== 'all') {
     throw new ConfigError(
       `\`npm run ${role}\` needs DATABASE_URL: the embedded Postgres is for \`npm start\`, which runs everything in one process.`,
@@ -31,7 +33,7 @@ async function main(role: string): Promise<void> {
 }
 
 /** Starts the parts of a role and stops them in order when the process is asked to. */
-async function run(role: Exclude<Role, 'migrate'>, config: Config, log: Log): Promise<void> {
+async function run(role: 'all' | 'api' | 'worker', config: Config, log: Log): Promise<void> {
   const stopper = createStopper(config, log)
   onStopSignal((signal) => stopper.stop(signal, 0))
   const { deps, close } = await buildDeps({

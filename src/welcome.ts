@@ -1,6 +1,6 @@
 import { join, relative } from 'node:path'
 import type { Deps } from './deps.ts'
-import { keepSecret } from './platform/data-dir.ts'
+import { keepSecret, readSecret } from './platform/data-dir.ts'
 
 const DEFAULT_APP_FILE = 'default-app.json'
 
@@ -11,6 +11,12 @@ async function defaultApp({ config, apps }: Deps): Promise<{ id: string; apiKey:
     return JSON.stringify({ id, apiKey }, null, 2)
   })
   return JSON.parse(kept) as { id: string; apiKey: string }
+}
+
+/** @returns the default app's key, or undefined where none is kept */
+export async function keptDefaultKey(dataDir: string): Promise<string | undefined> {
+  const kept = await readSecret(join(dataDir, DEFAULT_APP_FILE))
+  return kept === undefined ? undefined : (JSON.parse(kept) as { apiKey: string }).apiKey
 }
 
 /**

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto'
+import { sql } from 'kysely'
 import t from 'tap'
 import { signedHeaders } from '../src/platform/signing.ts'
 import { HTTP_SECRET, httpConnection, TWILIO_CONNECTION, WHATSAPP_CONNECTION } from './helpers/connections.ts'
@@ -72,6 +73,10 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     await send('GET', '/apps/{appId}/api-keys', [app.id])
     await send('GET', '/apps/{appId}', [app.id])
     await send('GET', '/apps?limit=1')
+    await send('GET', '/apps/{appId}/.well-known/jwks.json', [client.appId])
+    await send('POST', '/signing-keys/rotate', [], { overlapSeconds: 60 })
+    await send('GET', '/signing-keys')
+    await send('GET', '/apps/{appId}/.well-known/jwks.json', [client.appId])
 
     const jsonSchema = { type: 'object', required: ['x'], properties: { x: { minimum: 1 } } }
     const type = await send('POST', '/event-types', [], { name: 'doc.type', jsonSchema, description: 'x' })
@@ -115,6 +120,64 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     await send('DELETE', '/event-types/{id}', [type.id])
     await send('POST', '/graphql', [], { query: '{ events(first: 1) { edges { node { id } } } }' })
     await send('POST', '/graphql', [], { query: '{ nothing }' })
+  })
+
+  t.test('when deliveries are looked after', async (t) => {
+    receiver.answer = (response) => response.writeHead(410).end()
+    const gone = { name: 's', eventPatterns: ['doc.*'], destination }
+    const { id } = await send('POST', '/subscriptions', [], gone)
+    await send('POST', '/subscriptions/{id}/test', [id])
+    await send('POST', '/subscriptions/{id}/test', [id], { payload: { x: 1 } })
+    await send('POST', '/subscriptions/{id}/rotate-secret', [id])
+    await send('POST', '/subscriptions/{id}/rotate-secret', [id], { overlapSeconds: 0 })
+    const { id: eventId } = await send('POST', '/events', [], { ...event, externalId: 'R-1' })
+    await until(async () => {
+      const { status } = await send('GET', '/subscriptions/{id}', [id])
+      return status === 'disabled'
+    }, 'what is gone is disabled')
+    const { data } = await send('GET', '/events/{id}/deliveries', [eventId])
+    const deliveryId = data[0].id as string
+    await send('POST', '/deliveries/{id}/retry', [deliveryId])
+    await send('POST', '/subscriptions/{id}/enable', [id])
+    await send('POST', '/subscriptions/{id}/disable', [id])
+    receiver.answer = (response) => response.end()
+    await send('POST', '/subscriptions/{id}/enable', [id])
+    const ended = (delivery: string) =>
+      until(async () => {
+        const { status } = await send('GET', '/deliveries/{id}', [delivery])
+        return status !== 'pending'
+      }, 'it has ended')
+    await ended(deliveryId)
+    await send('POST', '/deliveries/{id}/retry', [deliveryId])
+    await ended(deliveryId)
+    await send('POST', '/deliveries/{id}/discard', [deliveryId])
+    await send('POST', '/subscriptions/{id}/disable', [id])
+    const { id: later } = await send('POST', '/events', [], { ...event, externalId: 'R-2' })
+    const { data: owed } = await send('GET', '/events/{id}/deliveries', [later])
+    await send('POST', '/deliveries/{id}/discard', [owed[0].id])
+    const replay = await send('POST', '/subscriptions/{id}/replay', [id], { fromPosition: 1 })
+    await send('POST', '/deliveries/retry', [], { subscriptionId: id, status: 'cancelled' })
+    await send('POST', '/deliveries/discard', [], { subscriptionId: id })
+    await send('GET', '/recoveries?limit=2')
+    await until(async () => {
+      const { status } = await send('GET', '/recoveries/{id}', [replay.id])
+      return status === 'completed'
+    }, 'it went through the log')
+    for (const action of ['pause', 'resume', 'cancel'])
+      await send('POST', `/recoveries/{id}/${action}`, [replay.id])
+    await send('GET', '/attempts?limit=3')
+    await send('GET', '/subscriptions/{id}/statistics?hours=1', [id])
+    t.ok(seen.has('retryDelivery 4xx'), 'one of a disabled subscription')
+    t.ok(seen.has('discardDelivery 4xx'), 'one that succeeded')
+    for (const actions of [
+      ['pause', 'cancel'],
+      ['pause', 'resume'],
+    ]) {
+      // As if it still had something to do.
+      await sql`update recoveries set status = 'running', completed_at = null, run_at = now() + interval '1 hour'
+                 where id = ${replay.id}`.execute(service.deps.db)
+      for (const action of actions) await send('POST', `/recoveries/{id}/${action}`, [replay.id])
+    }
   })
 
   t.test('when events come and go as CloudEvents', async (t) => {
@@ -207,7 +270,7 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     }, 'it was sent')
     const said = { messages: [{ id: 'm1', from: 'two', text: 'Hi' }], statuses: [] }
     const text = JSON.stringify(said)
-    const signed = signedHeaders(HTTP_SECRET, 'w1', Math.floor(Date.now() / 1000), text)
+    const signed = signedHeaders({ secrets: [HTTP_SECRET] }, 'w1', Math.floor(Date.now() / 1000), text)
     await send('POST', '/platform-connections/{id}/webhook', [connectionId], text, signed)
     const { data: people } = await send('GET', `/platform-users?externalId=two`)
     const { targetId: platformUserId } = edges.find(({ type }: { type: string }) => type === 'sent_to')
@@ -252,6 +315,8 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
         await send(method, path, [UNKNOWN_ID], '<a/>', { 'content-type': 'application/xml' })
       }
     }
+    // It takes nothing that could be wrong but the key.
+    await send('GET', '/signing-keys', [], undefined, { authorization: 'Bearer nonsense' })
     const lists = Object.keys(document.paths).filter((path) =>
       document.paths[path]?.['get']?.parameters?.some(({ name }) => name === 'limit'),
     )

@@ -20,6 +20,8 @@ t.test('queries that are not as they should be', async (t) => {
     '/event-types',
     '/subscriptions',
     '/deliveries',
+    '/attempts',
+    '/recoveries',
     '/users',
     '/platform-users',
     '/files',
@@ -118,6 +120,31 @@ t.test('queries that are not as they should be', async (t) => {
     ]
     for (const [query, pointer] of bad)
       expectProblem(t, await get(`/deliveries?${query}`), invalid(pointer), query)
+    t.pass('all were refused')
+  })
+
+  t.test('filters of attempts, recoveries and statistics', async (t) => {
+    const statistics = `/subscriptions/${UNKNOWN_ID}/statistics`
+    const bad: [string, string][] = [
+      ['/attempts?outcome=dead', '/outcome'],
+      ['/attempts?trigger=by-hand', '/trigger'],
+      ['/attempts?subscriptionId=1', '/subscriptionId'],
+      ...['99', '1000', '2xx', ''].map((status): [string, string] => [
+        `/attempts?responseStatus=${status}`,
+        '/responseStatus',
+      ]),
+      ['/attempts?startedAt[gte]=yesterday', '/startedAt[gte]'],
+      ['/attempts?startedAt[lte]=2026-11-21', '/startedAt[lte]'],
+      ['/attempts?startedAt=2026-11-21T17:32:56Z', '/startedAt'],
+      ['/recoveries?status=dead', '/status'],
+      ['/recoveries?subscriptionId=x', '/subscriptionId'],
+      ...['0', '721', '1.5', 'x', ''].map((hours): [string, string] => [
+        `${statistics}?hours=${hours}`,
+        '/hours',
+      ]),
+      [`${statistics}?days=1`, '/days'],
+    ]
+    for (const [path, pointer] of bad) expectProblem(t, await get(path), invalid(pointer), path)
     t.pass('all were refused')
   })
 

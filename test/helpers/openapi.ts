@@ -72,11 +72,16 @@ export function createValidator(document: OpenApiDocument) {
     ajv.validate(schema, value) ? '' : ajv.errorsText()
 }
 
-/** A copy in which no object may have a member that the document does not name. */
+/** A copy in which no object may have a member that the document does not name; of alternatives each is closed. */
 export function closed(document: OpenApiDocument): OpenApiDocument {
   const copy = structuredClone(document)
   for (const schema of within(copy))
-    if (schema['type'] === 'object' && schema['properties'] && !('additionalProperties' in schema))
+    if (
+      schema['type'] === 'object' &&
+      schema['properties'] &&
+      !schema['oneOf'] &&
+      !('additionalProperties' in schema)
+    )
       schema['additionalProperties'] = false
   return copy
 }

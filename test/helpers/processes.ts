@@ -7,15 +7,21 @@ import { until } from './until.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
-/** A Heliograph process, started as a user starts it. */
-export interface HeliographProcess {
-  /** Where the API listens; empty for a worker. */
-  url: string
-  /** Every line of its standard output so far. */
+/** A process of ours, started as a user starts it. */
+export interface StartedProcess {
+  /** Every line of its output so far. */
   output: string[]
   child: ChildProcess
+  /** The exit code, or the signal that ended it. */
+  exited: Promise<number | NodeJS.Signals>
   /** Sends a signal and waits for the end. @returns the exit code, or the signal that ended it */
   end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals>
+}
+
+/** A Heliograph process that has started. */
+export interface HeliographProcess extends StartedProcess {
+  /** Where the API listens; empty for a worker. */
+  url: string
 }
 
 /**
@@ -30,9 +36,33 @@ export async function startProcess(
   environment: Record<string, string>,
   cwd = ROOT,
 ): Promise<HeliographProcess> {
-  const child = spawn(process.execPath, [join(ROOT, 'src/main.ts'), role], {
+  const started = startScript(t, ['src/main.ts', role], { LOG_LEVEL: 'info', ...environment }, cwd)
+  const { output } = started
+  let gone = false
+  void started.exited.then(() => (gone = true))
+  await until(() => {
+    if (gone) throw new Error(`The ${role} process ended:\n${output.join('\n')}`)
+    return output.some((line) => line.includes('"msg":"started"'))
+  }, `the ${role} process has started`)
+  const [, url = ''] = /Server listening at (http:[^"]+)/.exec(output.join('\n')) ?? []
+  return { ...started, url }
+}
+
+/**
+ * Starts one of our scripts. What is still running when the test ends is asked to stop.
+ *
+ * @param script its path in the repository, and its arguments
+ * @param environment all of its environment but PATH
+ */
+export function startScript(
+  t: Test,
+  [script, ...args]: [string, ...string[]],
+  environment: Record<string, string>,
+  cwd = ROOT,
+): StartedProcess {
+  const child = spawn(process.execPath, [join(ROOT, script), ...args], {
     cwd,
-    env: { PATH: process.env['PATH'] ?? '', LOG_LEVEL: 'info', ...environment },
+    env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const output: string[] = []
@@ -46,10 +76,5 @@ export async function startProcess(
     return exited
   }
   t.teardown(() => end('SIGTERM'))
-  await until(() => {
-    if (gone) throw new Error(`The ${role} process ended:\n${output.join('\n')}`)
-    return output.some((line) => line.includes('"msg":"started"'))
-  }, `the ${role} process has started`)
-  const [, url = ''] = /Server listening at (http:[^"]+)/.exec(output.join('\n')) ?? []
-  return { url, output, child, end }
+  return { output, child, exited, end }
 }

@@ -63,6 +63,7 @@ t.test('a wrong value is named, with what it should be', async (t) => {
     DATABASE_URL: ['mysql://localhost', 'localhost:5432'],
     REDIS_URL: ['http://localhost', 'localhost:6379'],
     ADMIN_API_KEY: ['too short'],
+    ENCRYPTION_KEY_OLD: ['short', `${'A'.repeat(43)}=,`, `${'A'.repeat(43)}= ${'A'.repeat(43)}=`],
     ENCRYPTION_KEY: ['short', 'A'.repeat(44), `${'A'.repeat(42)}!=`],
     LOG_LEVEL: ['loud', 'INFO'],
     OUTBOUND_ALLOW_CIDRS: ['10.0.0.0', '10.0.0.0/8,localhost', '10.0.0.0/33'],
@@ -104,7 +105,7 @@ t.test('every wrong value is named at once', async (t) => {
 })
 
 t.test('a wrong secret is not repeated', async (t) => {
-  for (const name of ['ADMIN_API_KEY', 'ENCRYPTION_KEY', 'DATABASE_URL', 'REDIS_URL']) {
+  for (const name of ['ADMIN_API_KEY', 'ENCRYPTION_KEY', 'ENCRYPTION_KEY_OLD', 'DATABASE_URL', 'REDIS_URL']) {
     try {
       loadConfig({ [name]: 'hunter2' })
       t.fail(`${name} must be refused`)
@@ -138,6 +139,14 @@ t.test('which private ranges webhooks may reach', async (t) => {
       'set: what it says and no more',
     )
   }
+})
+
+t.test('old encryption keys', async (t) => {
+  const [a, b] = [`${'A'.repeat(43)}=`, `${'B'.repeat(42)}A=`]
+  t.strictSame(loadConfig({}).oldEncryptionKeys, [])
+  t.strictSame(loadConfig({ ENCRYPTION_KEY_OLD: '' }).oldEncryptionKeys, [])
+  t.strictSame(loadConfig({ ENCRYPTION_KEY_OLD: a }).oldEncryptionKeys, [a])
+  t.strictSame(loadConfig({ ENCRYPTION_KEY_OLD: `${a}, ${b}` }).oldEncryptionKeys, [a, b])
 })
 
 t.test('durations', async (t) => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { randomBytes } from 'node:crypto'
+import { createCipheriv, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import t from 'tap'
 import { createSecretBox, randomSecret, sameDigest, sha256 } from '../../src/platform/secrets.ts'
@@ -9,6 +9,14 @@ const newKey = (): string => randomBytes(32).toString('base64')
 const KEY = newKey()
 const CONTEXT = 'subscription 1'
 const text = fc.string({ unit: 'binary' })
+
+/** As the first versions sealed, without the id of the key. */
+function sealWithoutId(key: string, plain: string, context: string): Buffer {
+  const iv = randomBytes(12)
+  const cipher = createCipheriv('aes-256-gcm', Buffer.from(key, 'base64'), iv).setAAD(Buffer.from(context))
+  const body = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final()])
+  return Buffer.concat([iv, cipher.getAuthTag(), body])
+}
 
 t.test('what was sealed is opened with the same key and context', async (t) => {
   fc.assert(
@@ -75,6 +83,58 @@ t.test('what is sealed does not show', async (t) => {
   t.equal(sealed.includes(plain.slice(0, 6)), false, 'not even its beginning')
   t.equal(sealed.includes(Buffer.from(KEY, 'base64')), false)
   t.notSame(box.seal(plain, CONTEXT), sealed, 'the same secret is never sealed alike')
+})
+
+t.test('old keys open what they sealed, and seal nothing', async (t) => {
+  const [first, second, third] = [newKey(), newKey(), newKey()]
+  const box = createSecretBox(third, [first, second])
+  fc.assert(
+    fc.property(text, text, (plain, context) => {
+      for (const key of [first, second, third]) {
+        assert.equal(box.open(createSecretBox(key).seal(plain, context), context), plain)
+        assert.equal(box.open(sealWithoutId(key, plain, context), context), plain, 'without an id')
+      }
+      const sealed = box.seal(plain, context)
+      assert.equal(createSecretBox(third).open(sealed, context), plain)
+      assert.throws(() => createSecretBox(first, [second]).open(sealed, context))
+    }),
+  )
+  t.strictSame(
+    box.fingerprints,
+    [third, first, second].map((key) => createSecretBox(key).fingerprint),
+  )
+  t.equal(box.fingerprint, createSecretBox(third).fingerprint)
+  t.throws(() => box.open(createSecretBox(newKey()).seal('x', CONTEXT), CONTEXT), 'of no key of its own')
+})
+
+t.test('a value that happens to begin like the id of a key is opened', async (t) => {
+  const box = createSecretBox(KEY)
+  const id = box.seal('', CONTEXT).subarray(0, 4)
+  t.same(box.seal('x', CONTEXT).subarray(0, 4), id, 'the id is the same each time')
+  const iv = Buffer.concat([id, randomBytes(8)])
+  const cipher = createCipheriv('aes-256-gcm', Buffer.from(KEY, 'base64'), iv).setAAD(Buffer.from(CONTEXT))
+  const body = Buffer.concat([cipher.update('whsec_x'), cipher.final()])
+  const sealed = Buffer.concat([iv, cipher.getAuthTag(), body])
+  t.equal(box.open(sealed, CONTEXT), 'whsec_x')
+  t.ok(box.reseal(sealed, CONTEXT), 'and is not taken for one that is sealed as it should be')
+})
+
+t.test('sealing anew', async (t) => {
+  const old = newKey()
+  const box = createSecretBox(KEY, [old])
+  const outdated = {
+    'with an old key': createSecretBox(old).seal('plain', CONTEXT),
+    'with an old key, without its id': sealWithoutId(old, 'plain', CONTEXT),
+    'with the current key, without its id': sealWithoutId(KEY, 'plain', CONTEXT),
+  }
+  for (const [what, sealed] of Object.entries(outdated)) {
+    const renewed = box.reseal(sealed, CONTEXT)
+    assert.ok(renewed, what)
+    t.equal(createSecretBox(KEY).open(renewed, CONTEXT), 'plain', what)
+    t.equal(box.reseal(renewed, CONTEXT), undefined, 'and then it is as it should be')
+    t.throws(() => box.reseal(sealed, 'another context'), what)
+  }
+  t.throws(() => box.reseal(createSecretBox(newKey()).seal('plain', CONTEXT), CONTEXT), 'of another key')
 })
 
 t.test('a fingerprint tells keys apart and does not tell the key', async (t) => {

@@ -16,3 +16,11 @@ export async function raiseVersion(
     .where('app_id', '=', appId)
     .execute()
 }
+
+/**
+ * Takes the lock that orders an app's appends, in a transaction that will append and that locks other rows
+ * which somebody who holds this lock may want: always this one first.
+ */
+export async function lockLog(transaction: Database, appId: string): Promise<void> {
+  await transaction.selectFrom('app_logs').select('app_id').where('app_id', '=', appId).forUpdate().execute()
+}

@@ -49,3 +49,47 @@ export const CreatedApiKey = Type.Object(
   { ...ApiKey.properties, apiKey: ApiKeySecret },
   { $id: 'CreatedApiKey' },
 )
+
+export const SigningKey = Type.Object(
+  {
+    id: Uuid({ description: 'The `kid` of the key in the JSON Web Key Set.' }),
+    publicKey: Type.String({
+      description: 'Verifies `v1a` signatures: `whpk_` and the 32 bytes of an ed25519 public key in base64.',
+      examples: ['whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo='],
+    }),
+    createdAt: Timestamp(),
+    expiresAt: Nullable(Timestamp(), { description: 'Until when it signs; null for the current key.' }),
+  },
+  { $id: 'SigningKey' },
+)
+
+export const SigningKeyRotation = Type.Object(
+  {
+    overlapSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 30 * 24 * 3600,
+        description:
+          'How long the key until now signs beside the new one; a day unless given. 0: it ends at once.',
+        examples: [86_400],
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const JwkSet = Type.Object(
+  {
+    keys: Type.Array(
+      Type.Object({
+        kty: Type.Literal('OKP'),
+        crv: Type.Literal('Ed25519'),
+        alg: Type.Literal('EdDSA'),
+        use: Type.Literal('sig'),
+        kid: Uuid(),
+        x: Type.String({ examples: ['11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo'] }),
+      }),
+    ),
+  },
+  { $id: 'JwkSet', description: 'RFC 7517, with keys as in RFC 8037.' },
+)

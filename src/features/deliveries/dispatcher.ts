@@ -1,164 +1,282 @@
-import pLimit, { type LimitFunction } from 'p-limit'
+import { setTimeout as wait } from 'node:timers/promises'
+import pLimit from 'p-limit'
 import type { Running } from '../../feature.ts'
-import type { Clock } from '../../platform/clock.ts'
+import { newId } from '../../platform/ids.ts'
 import type { Log } from '../../platform/log.ts'
-import type { Pool } from '../../platform/postgres/pool.ts'
-import type { SecretBox } from '../../platform/secrets.ts'
-import { secretContext } from '../subscriptions/index.ts'
+import type { Database, Pool } from '../../platform/postgres/pool.ts'
+import { within } from '../../platform/within.ts'
 import { claim, release, type ClaimedDelivery } from './claim.ts'
 import type { DeliveryJob, DeliveryQueue } from './delivery-queue.ts'
-import type { AttemptResult, Destination, Destinations } from './destinations/destination.ts'
-import { createOutcomeRecorder, QUEUED_RETRY_MS, type Outcome } from './outcomes.ts'
-import { retryDelay } from './retry-policy.ts'
+import { feed, freeSlots, type Fed } from './feed.ts'
+import {
+  createPace,
+  JOBS_PER_LANE,
+  newLane,
+  REQUESTS_PER_LANE,
+  RUNS_PER_LANE,
+  toSequences,
+  type Lane,
+  type Sequence,
+} from './lane.ts'
+import { park, putBack } from './park.ts'
+import type { Sender } from './sender.ts'
+import type { Targets } from './targets.ts'
 
-/** Requests under way to one origin; each has a connection of its own. */
-const REQUESTS_PER_ORIGIN = 64
-
-/** A destination may put off the next attempt by so much at most. */
-const MAX_RETRY_AFTER_MS = 24 * 3_600_000
+/** Deliveries that a feed takes at once. */
+const FEED_SIZE = 100
+/** A feed that the rate limit lets go on this soon waits for it. */
+const MAX_FEED_WAIT_MS = 2_000
 
 export interface DispatcherOptions {
   pool: Pool
+  db: Database
   queue: DeliveryQueue
-  destinations: Destinations
-  secrets: SecretBox
-  clock: Clock
+  sender: Sender
+  targets: Targets
   log: Log
   /** Jobs handled at once. */
   concurrency: number
   leaseMs: number
   graceMs: number
   timeoutMs: number
-  retryDelaysMs: readonly number[]
+}
+
+export interface Dispatcher extends Running {
+  /** Looks at what is parked of a subscription. Nobody waits for it, and it has no errors. */
+  wake(subscription: { appId: string; subscriptionId: string }): void
 }
 
 /**
- * The worker's main part: takes jobs, claims their deliveries with a lease, sends them, records what came of
- * it, and queues the retries.
+ * The worker's main part: takes jobs, claims their deliveries with a lease and has them sent.
+ *
+ * Each subscription has a lane of its own, so that one that is slow or fails takes no more than its share. What
+ * may not be sent as fast as it goes (because the endpoint fails, or has a rate limit, an order, too much
+ * waiting) is parked, and fed into the lane as its state allows.
  *
  * Whatever happens to this process in between, the row is pending and its lease ends: it is sent again, with
  * the same `webhook-id`.
  */
-export function startDispatcher(options: DispatcherOptions): Running {
-  const { pool, queue, secrets, clock, log } = options
-  const recorder = createOutcomeRecorder(pool, options.graceMs)
-  const limits = new Map<string, LimitFunction>()
-  let stopping = false
+export function startDispatcher(options: DispatcherOptions): Dispatcher {
+  const { pool, db, queue, sender, targets, log, leaseMs, graceMs } = options
+  const lanes = new Map<string, Lane>()
+  const underWay = new Set<Promise<void>>()
+  const stop = new AbortController()
+
+  function laneOf(appId: string, subscriptionId: string): Lane {
+    let lane = lanes.get(subscriptionId)
+    if (!lane) lanes.set(subscriptionId, (lane = newLane(appId, subscriptionId)))
+    return lane
+  }
+
+  function forget(lane: Lane): void {
+    if (lane.jobs === 0 && lane.runs === 0 && !lane.isFeeding) lanes.delete(lane.subscriptionId)
+  }
 
   async function dispatch({ appId, subscriptionId, ids }: DeliveryJob): Promise<void> {
-    // Before this moment the lease has time enough left for a whole exchange.
-    const startBefore = performance.now() + options.leaseMs - options.timeoutMs
-    const claimed = await claim(pool, appId, ids, options.leaseMs)
-    const [first] = claimed
-    if (!first) return
-    const secret = secrets.open(first.sealed_secret, secretContext(appId, subscriptionId))
-    const notTried: ClaimedDelivery[] = []
-    await atMost(limitKey(first), claimed, async (delivery) => {
-      if (stopping || performance.now() > startBefore) notTried.push(delivery)
-      else if (delivery.subscription_deleted) await recorder.record(cancelled(delivery))
-      else await deliver(delivery, secret)
-    })
-    if (notTried.length === 0) return
-    await release(
-      pool,
-      appId,
-      notTried.map(({ id }) => id),
-    )
-    queue.enqueue(notTried.map(({ id }) => ({ appId, subscriptionId, id })))
-  }
-
-  /** Runs for each delivery, so many at once per origin over all of the process's jobs. */
-  async function atMost(
-    origin: string,
-    deliveries: readonly ClaimedDelivery[],
-    run: (delivery: ClaimedDelivery) => Promise<void>,
-  ): Promise<void> {
-    let limit = limits.get(origin)
-    if (!limit) limits.set(origin, (limit = pLimit(REQUESTS_PER_ORIGIN)))
-    const own = limit
+    const lane = laneOf(appId, subscriptionId)
+    if (lane.jobs >= JOBS_PER_LANE) {
+      await park(pool, lane, ids)
+      lane.feedAgain = true
+      return
+    }
+    lane.jobs += 1
     try {
-      await Promise.all(deliveries.map((delivery) => own(() => run(delivery))))
+      const run = startRun()
+      const claimed = await claim(pool, appId, ids, leaseMs)
+      if (claimed.length < ids.length) await parkRest(lane, ids, claimed)
+      if (claimed.length > 0) {
+        if (claimed.some((delivery) => !delivery.is_asked_for)) endOlderHold(lane, run)
+        await runAll(lane, toSequences(claimed, 1), run)
+      }
     } finally {
-      if (own.activeCount === 0 && own.pendingCount === 0) limits.delete(origin)
+      lane.jobs -= 1
+      forget(lane)
     }
+    if (lane.feedAgain) wake(lane)
   }
 
-  function destinationOf({ destination }: ClaimedDelivery): Destination {
-    const known = options.destinations[destination.type]
-    if (!known) throw new Error(`This version has no destination "${destination.type}".`)
-    return known
+  /** What a claim left and is due: it has to wait for a feed. */
+  async function parkRest(
+    lane: Lane,
+    ids: readonly string[],
+    claimed: readonly ClaimedDelivery[],
+  ): Promise<void> {
+    const taken = new Set(claimed.map(({ id }) => id))
+    const { flow } = await targets.get(lane.appId, lane.subscriptionId)
+    const { maxEvents = 0, maxWaitSeconds = 0 } = flow?.batching ?? {}
+    const waitMs = ids.length < maxEvents ? maxWaitSeconds * 1000 : 0
+    const rest = ids.filter((id) => !taken.has(id))
+    const parked = await park(pool, lane, rest, waitMs)
+    if (parked > 0) lane.feedAgain = true
   }
 
-  const limitKey = (delivery: ClaimedDelivery): string =>
-    destinationOf(delivery).limitKey(delivery.destination)
-
-  /** Milliseconds; null: there is none. */
-  function nextAttemptInMs(
-    attempt: number,
-    { succeeded, final, retryAfterMs }: AttemptResult,
-  ): number | null {
-    if (succeeded || final) return null
-    const delay = retryDelay(attempt, options.retryDelaysMs)
-    return delay === undefined ? null : Math.max(delay, Math.min(retryAfterMs ?? 0, MAX_RETRY_AFTER_MS))
-  }
-
-  async function deliver(delivery: ClaimedDelivery, secret: string): Promise<void> {
-    const startedAt = clock.now()
-    const started = performance.now()
-    const attempt = delivery.attempts + 1
-    const destination = destinationOf(delivery)
-    const result = await destination.send(delivery, secret, {
-      number: attempt,
-      now: startedAt,
-      timeoutMs: options.timeoutMs,
-    })
-    const durationMs = performance.now() - started
-    const retryInMs = nextAttemptInMs(attempt, result)
-    if (!result.succeeded && retryInMs === null) await destination.gaveUp?.(delivery, result)
-    const outcome: Outcome = {
-      appId: delivery.app_id,
-      deliveryId: delivery.id,
-      attemptsBefore: delivery.attempts,
-      status: result.succeeded ? 'succeeded' : retryInMs === null ? 'dead' : 'pending',
-      retryInMs,
-      attempt: { ...result, trigger: 'automatic', startedAt, durationMs },
-    }
-    await recorder.record(outcome)
-    log.info(
-      {
-        appId: delivery.app_id,
-        deliveryId: delivery.id,
-        eventId: delivery.event_id,
-        subscriptionId: delivery.subscription_id,
-        attempt,
-        status: outcome.status,
-        responseStatus: result.responseStatus,
-        error: result.error,
-        durationMs: Math.round(durationMs),
-        retryInMs,
-      },
-      'delivery',
+  function wake({ appId, subscriptionId }: { appId: string; subscriptionId: string }): void {
+    if (stop.signal.aborted) return
+    const lane = laneOf(appId, subscriptionId)
+    lane.feedAgain = true
+    if (lane.isFeeding) return
+    lane.isFeeding = true
+    background(
+      feedLane(lane).finally(() => {
+        lane.isFeeding = false
+        if (lane.feedAgain && lane.runs < RUNS_PER_LANE) wake(lane)
+        forget(lane)
+      }),
     )
-    if (retryInMs !== null && retryInMs <= QUEUED_RETRY_MS) {
-      const { app_id: appId, id, subscription_id: subscriptionId } = delivery
-      queue.enqueueRetry({ appId, id, subscriptionId }, attempt + 1, retryInMs)
+  }
+
+  function background(work: Promise<void>): void {
+    const watched = work
+      .catch((error: Error) => log.warn({ error: error.message }, 'not sent now; it is tried again'))
+      .finally(() => underWay.delete(watched))
+    underWay.add(watched)
+  }
+
+  /** Takes what is parked and starts sending it, until no more may be taken. */
+  async function feedLane(lane: Lane): Promise<void> {
+    while (lane.feedAgain && lane.runs < RUNS_PER_LANE && !stop.signal.aborted) {
+      lane.feedAgain = false
+      const run = startRun()
+      const fed = await feed(db, {
+        appId: lane.appId,
+        subscriptionId: lane.subscriptionId,
+        holder: newId(),
+        deliveries: FEED_SIZE,
+        requests: REQUESTS_PER_LANE,
+        afterKey: lane.afterKey,
+        leaseMs,
+        graceMs,
+      })
+      lane.afterKey = fed.afterKey
+      if (fed.deliveries.length > 0) {
+        lane.feedAgain = true
+        lane.runs += 1
+        background(
+          runFed(lane, fed, run).finally(() => {
+            lane.runs -= 1
+            wake(lane)
+            forget(lane)
+          }),
+        )
+      } else if (fed.moreInMs !== undefined && fed.moreInMs <= MAX_FEED_WAIT_MS) {
+        await wait(fed.moreInMs, undefined, { signal: stop.signal }).catch(() => {})
+        lane.feedAgain = true
+      }
     }
+  }
+
+  async function runFed(lane: Lane, fed: Fed, run: Run): Promise<void> {
+    const { slots } = fed
+    const limit = slots ? pLimit(slots.count) : lane.limit
+    const sequences = toSequences(fed.deliveries, fed.batchSize)
+    let left = sequences.length
+    endOlderHold(lane, run)
+    try {
+      await runAll(lane, sequences, {
+        ...run,
+        isFed: true,
+        isProbe: fed.isProbe,
+        limit,
+        pace: fed.pace && createPace(fed.pace),
+        async afterEach() {
+          left -= 1
+          // The last requests must not keep slots that others could use.
+          if (!slots || left >= slots.count || left === 0) return
+          await freeSlots(pool, lane, slots.holder, 1)
+          wake(lane)
+        },
+      })
+    } finally {
+      if (slots) await freeSlots(pool, lane, slots.holder)
+    }
+  }
+
+  /** What was claimed after a hold began is not held any more: another process found the endpoint to work. */
+  function endOlderHold(lane: Lane, { startedAt }: Run): void {
+    if (lane.heldAt < startedAt) lane.heldUntil = 0
+  }
+
+  /** Before this moment the lease has time enough left for a whole exchange. */
+  const startRun = (startedAt = performance.now()): Run => ({
+    startedAt,
+    startBefore: startedAt + leaseMs - options.timeoutMs,
+  })
+
+  /** Sends what may be sent, and gives the rest back. */
+  async function runAll(lane: Lane, sequences: readonly Sequence[], run: Run): Promise<void> {
+    const notTried: ClaimedDelivery[] = []
+    lane.isAiling ||= sequences.some(([request]) => request?.[0]?.ailing)
+    const mayStart = ([first]: readonly ClaimedDelivery[]): boolean =>
+      !stop.signal.aborted &&
+      performance.now() < run.startBefore &&
+      (performance.now() >= lane.heldUntil || run.isProbe === true || first?.is_asked_for === true)
+    const runOne = async (sequence: Sequence): Promise<void> => {
+      for (const [index, request] of sequence.entries()) {
+        const hasTime = !run.pace || (mayStart(request) && (await run.pace()))
+        if (!hasTime || !mayStart(request)) {
+          notTried.push(...sequence.slice(index).flat())
+          return
+        }
+        const mayGoOn = await sender.send(lane, request, run.isProbe ?? false)
+        if (!mayGoOn) {
+          notTried.push(...sequence.slice(index + 1).flat())
+          return
+        }
+      }
+    }
+    const limit = run.limit ?? lane.limit
+    await Promise.all(
+      sequences.map((sequence) =>
+        limit(() => runOne(sequence))
+          .then(() => run.afterEach?.())
+          .catch((error: Error) =>
+            log.warn({ error: error.message }, 'not sent; it is tried again when its lease is over'),
+          ),
+      ),
+    )
+    await sender.report(lane)
+    if (notTried.length === 0) return
+    if (run.isProbe) await sender.endProbe(lane)
+    await giveBack(lane, notTried, run.isFed ?? false)
+  }
+
+  async function giveBack(lane: Lane, deliveries: readonly ClaimedDelivery[], isFed: boolean): Promise<void> {
+    const ids = deliveries.map(({ id }) => id)
+    if (isFed || performance.now() < lane.heldUntil) {
+      await putBack(pool, lane, ids)
+      return
+    }
+    const { appId, subscriptionId } = lane
+    await release(pool, appId, ids)
+    queue.enqueue(ids.map((id) => ({ appId, subscriptionId, id })))
   }
 
   const consumer = queue.queue.consume(dispatch, { concurrency: options.concurrency })
   return {
-    close(timeoutMs) {
-      stopping = true
-      return consumer.close(timeoutMs)
+    wake,
+    async close(timeoutMs) {
+      stop.abort()
+      await Promise.all([
+        consumer.close(timeoutMs),
+        within(timeoutMs, Promise.all(underWay)).catch(() =>
+          log.warn('deliveries under way were left to another process'),
+        ),
+      ])
     },
   }
 }
 
-const cancelled = (delivery: ClaimedDelivery): Outcome => ({
-  appId: delivery.app_id,
-  deliveryId: delivery.id,
-  attemptsBefore: delivery.attempts,
-  status: 'cancelled',
-  retryInMs: null,
-  attempt: null,
-})
+/** How some claimed deliveries are sent. */
+interface Run {
+  /** By `performance.now()`. */
+  startedAt: number
+  /** No request starts after this, by `performance.now()`. */
+  startBefore: number
+  /** Whether they were parked before. */
+  isFed?: boolean
+  isProbe?: boolean
+  limit?: ReturnType<typeof pLimit>
+  pace?: ReturnType<typeof createPace> | undefined
+  /** After each sequence of requests. */
+  afterEach?: () => Promise<void>
+}

@@ -4,16 +4,18 @@ import { appIdOf } from '../../platform/http/auth.ts'
 import { ID_CURSOR, pageOf, pageQuery, pageSize, readCursor } from '../../platform/http/pagination.ts'
 import { ref, responses, Uuid } from '../../platform/http/schemas.ts'
 import type { EventReader } from '../events/index.ts'
+import type { DeliveryControl } from './control.ts'
 import type { DeliveryReader } from './reads.ts'
-import { Attempt, Delivery, DeliveryQuery } from './schemas.ts'
+import { Attempt, AttemptQuery, Delivery, DeliveryQuery } from './schemas.ts'
 
 const tags = ['Deliveries']
 const config = { access: 'deliveries:read' as const }
+const write = { access: 'deliveries:write' as const }
 const Id = Type.Object({ id: Uuid() })
 
 /** What became of each event that was owed (SPEC section 3). */
 export const deliveryRoutes =
-  (deliveries: DeliveryReader, events: EventReader): FastifyPluginAsyncTypebox =>
+  (deliveries: DeliveryReader, control: DeliveryControl, events: EventReader): FastifyPluginAsyncTypebox =>
   async (app) => {
     app.addSchema(Delivery)
     app.addSchema(Attempt)
@@ -93,5 +95,67 @@ export const deliveryRoutes =
         },
       },
       async (request) => ({ data: await deliveries.attempts(appIdOf(request), request.params.id) }),
+    )
+
+    app.get(
+      '/attempts',
+      {
+        config,
+        schema: {
+          tags,
+          operationId: 'listAttemptLog',
+          summary: 'List attempts of all deliveries, newest first',
+          querystring: AttemptQuery,
+          response: responses({ 200: pageOf(ref(Attempt)) }, ['validation-failed', 'invalid-cursor']),
+        },
+      },
+      async (request) => {
+        const after = readCursor(request.query.after, ID_CURSOR)
+        const page = await deliveries.attemptLog(
+          appIdOf(request),
+          request.query,
+          pageSize(request.query),
+          after,
+        )
+        return { data: page.rows, pageInfo: page.pageInfo }
+      },
+    )
+
+    app.post(
+      '/deliveries/:id/retry',
+      {
+        config: write,
+        schema: {
+          tags,
+          operationId: 'retryDelivery',
+          summary: 'Make one more attempt now, whatever became of the delivery',
+          description:
+            'One that has ended is pending again; after its last attempt it is the only one. It is made also while the endpoint is held, unless the subscription has a rate limit, a concurrency, an order or batches.',
+          params: Id,
+          response: responses({ 202: ref(Delivery) }, ['validation-failed', 'not-found', 'conflict']),
+        },
+      },
+      async (request, reply) => {
+        await control.retry(appIdOf(request), request.params.id)
+        return reply.code(202).send(await deliveries.get(appIdOf(request), request.params.id))
+      },
+    )
+
+    app.post(
+      '/deliveries/:id/discard',
+      {
+        config: write,
+        schema: {
+          tags,
+          operationId: 'discardDelivery',
+          summary: 'End a delivery that is dead or pending for good',
+          params: Id,
+          response: responses({ 200: ref(Delivery) }, ['validation-failed', 'not-found', 'conflict']),
+        },
+      },
+      async (request) => {
+        await control.discard(appIdOf(request), request.params.id)
+        return deliveries.get(appIdOf(request), request.params.id)
+      },
     )
   }

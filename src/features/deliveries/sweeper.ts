@@ -1,7 +1,7 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Running } from '../../feature.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Pool } from '../../platform/postgres/pool.ts'
+import { repeat } from '../../platform/repeat.ts'
 import type { DeliveryQueue, QueuedDelivery } from './delivery-queue.ts'
 
 const BATCH = 1_000
@@ -33,7 +33,6 @@ export function startSweeper(options: {
   graceMs: number
 }): Running {
   const { pool, queue, log } = options
-  const stop = new AbortController()
   const againMs = Math.min(SWEEP_AGAIN_MS, options.graceMs * 6)
 
   /** @returns whether there may be more */
@@ -50,21 +49,8 @@ export function startSweeper(options: {
     return rows.length === BATCH
   }
 
-  async function run(): Promise<void> {
-    while (!stop.signal.aborted) {
-      const more = await sweep().catch((error: Error) => {
-        log.warn({ error: error.message }, 'sweep failed; the next one tries again')
-        return false
-      })
-      if (!more) await wait(options.intervalMs, undefined, { signal: stop.signal }).catch(() => {})
-    }
-  }
-
-  const running = run()
-  return {
-    close() {
-      stop.abort()
-      return running
-    },
-  }
+  return repeat(sweep, {
+    intervalMs: options.intervalMs,
+    onError: ({ message }) => log.warn({ error: message }, 'sweep failed; the next one tries again'),
+  })
 }

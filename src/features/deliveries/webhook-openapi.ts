@@ -1,6 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { AnyObject, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 
+const CloudEvent = Type.Unsafe({ $ref: '#/components/schemas/CloudEvent' })
+
 const WebhookBody = Type.Object({
   event_id: Uuid(),
   event_type: Type.String({ examples: ['order.placed'] }),
@@ -27,15 +29,32 @@ export const webhooks = {
       operationId: 'receiveEvent',
       summary: 'An event that a subscription’s patterns match',
       description:
-        'Signed per the Standard Webhooks specification; verify it with any of its libraries. An event may come more than once, always with the same `webhook-id`.',
+        'Signed per the Standard Webhooks specification; verify it with any of its libraries. An event may come more than once, always with the same `webhook-id`. The body is what the subscription asks for: this one, a CloudEvent, what its transformation makes, or several of them (`batching`).',
       parameters: [
-        header('webhook-id', 'The id of the event: the same for every attempt.'),
+        header(
+          'webhook-id',
+          'The id of the event, or one that follows from the ids of a batch: the same for every attempt.',
+        ),
         header('webhook-timestamp', 'Unix time of the attempt, in seconds.'),
-        header('webhook-signature', '`v1,` and the HMAC-SHA256 of `id.timestamp.body` in base64.'),
+        header(
+          'webhook-signature',
+          'Signatures of `id.timestamp.body`, separated by spaces; one that fits is enough. `v1,` and an HMAC-SHA256 in base64: one for each secret of the subscription that is valid. `v1a,` and an ed25519 signature: one for each key of the app, published at `/apps/{id}/.well-known/jwks.json`.',
+        ),
       ],
-      requestBody: { required: true, content: { 'application/json': { schema: WebhookBody } } },
+      requestBody: {
+        required: true,
+        description:
+          'A subscription with batching gets `{"events": [...]}`, each of which is such a body; one with a transformation gets what that makes.',
+        content: {
+          'application/json': { schema: WebhookBody },
+          'application/cloudevents+json': { schema: CloudEvent },
+          'application/cloudevents-batch+json': { schema: Type.Array(CloudEvent) },
+        },
+      },
       responses: {
         '2XX': { description: 'Taken.' },
+        410: { description: 'Gone for good: the subscription is disabled.' },
+        429: { description: 'Too many: nothing more is sent for a while, as `Retry-After` says.' },
         default: { description: 'Anything else, a redirect too, is a failure: it is tried again later.' },
       },
     },

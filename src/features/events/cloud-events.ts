@@ -5,7 +5,6 @@ import { compileSchema } from '../../platform/json-schema/json-schema.ts'
 import { memberSlice, type Slice } from '../../platform/json-slices.ts'
 import { sha256 } from '../../platform/secrets.ts'
 import type { Edge, NewEvent } from './append/prepare.ts'
-import type { StoredEvent } from './event.ts'
 import { toNewEvent, type Limits } from './request-body.ts'
 import { Edges, TypeName } from './schemas.ts'
 
@@ -117,23 +116,4 @@ function readEdges(text: string, pointer: string): Edge[] {
   if (checkEdges(edges).length > 0)
     throw refuse('must be a list of at most 50 edges: type, targetType, targetId')
   return edges as Edge[]
-}
-
-/** An event in the JSON format: as it came, when it came as a CloudEvent. */
-export function cloudEventJson(event: StoredEvent): string {
-  const context =
-    event.context === null
-      ? `"specversion":"1.0","id":"${event.id}","source":"/apps/${event.appId}",` +
-        `"time":"${event.createdAt.toISOString()}","datacontenttype":"application/json"`
-      : event.context.slice(1, -1)
-  const optional = (name: string, value: string | null): string =>
-    value === null ? '' : `"${name}":${JSON.stringify(value)},`
-  return (
-    `{${context},"type":"${event.type}","sequence":"${event.position}","heliographid":"${event.id}",` +
-    optional('externalid', event.externalId) +
-    optional('originid', event.originEventId) +
-    optional('orgid', event.orgid) +
-    optional('edges', event.edges === '[]' ? null : event.edges) +
-    `"data":${event.payload}}`
-  )
 }

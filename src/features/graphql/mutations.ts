@@ -2,6 +2,7 @@ import { Type, type Static, type TSchema } from '@sinclair/typebox'
 import { compileSchema } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { Text } from '../../platform/http/schemas.ts'
+import { kindOf } from '../destinations/index.ts'
 import { NewEventBody, NewEventType, readEvent } from '../events/index.ts'
 import { Activation, NewLinkCode } from '../identities/index.ts'
 import { NewMessage } from '../messages/index.ts'
@@ -42,7 +43,14 @@ const checkEvent = checking(NewEventBody, [
 ])
 const checkMessage = checking(NewMessage)
 const checkEventType = checking(NewEventType)
-const checkSubscription = checking(NewSubscription, [[/^\/destination\/url$/, '/targetUrl']])
+/** What is wrong with the others of the destinations would only be in the way. */
+const WebhookSubscription = Type.Unsafe<Static<typeof NewSubscription>>(
+  Type.Object(
+    { ...NewSubscription.properties, destination: kindOf('webhook').settings },
+    { additionalProperties: false },
+  ),
+)
+const checkSubscription = checking(WebhookSubscription, [[/^\/destination\/url$/, '/targetUrl']])
 const checkApplication = checking(
   Type.Object({
     name: Type.Optional(Text(200)),

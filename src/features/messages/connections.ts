@@ -6,7 +6,7 @@ import { newId } from '../../platform/ids.ts'
 import { isUniqueViolation } from '../../platform/postgres/errors.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
-import type { DestinationSettings } from '../deliveries/index.ts'
+import type { DestinationSettings } from '../destinations/index.ts'
 import { insertPlatformUser } from '../entities/index.ts'
 import {
   cancelOwed,

@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts'
 import { OutboundError, type OutboundHttp, type OutboundResponse } from '../../platform/outbound-http.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
-import type { AttemptResult, ClaimedDelivery, Destination } from '../deliveries/index.ts'
+import { failure, type AttemptResult, type Destination, type OwedEvent } from '../destinations/index.ts'
 import { messageReport, type Appender } from '../events/index.ts'
 import { webhookUrl, type PlatformDestination } from './connections.ts'
 import type { Account, OutgoingMessage, SendAnswer } from './drivers/driver.ts'
@@ -27,7 +27,7 @@ export function createPlatformDestination(options: {
   const { db, http, appender, clock, publicUrl } = options
 
   /** The recipient's id on the platform, and whether the message went out before. */
-  async function lookUp({ app_id: appId, event_id: eventId, edges }: ClaimedDelivery) {
+  async function lookUp({ app_id: appId, event_id: eventId, edges }: OwedEvent) {
     const recipient = (JSON.parse(edges) as { type: string; targetId: string }[]).find(
       ({ type }) => type === 'sent_to',
     )
@@ -48,7 +48,7 @@ export function createPlatformDestination(options: {
     return { to: to?.external_id, sentAs: sent?.external_message_id }
   }
 
-  const keep = (delivery: ClaimedDelivery, externalMessageId: string) =>
+  const keep = (delivery: OwedEvent, externalMessageId: string) =>
     db
       .insertInto('sent_messages')
       .values({
@@ -61,17 +61,13 @@ export function createPlatformDestination(options: {
       .execute()
 
   return {
-    limitKey: (settings) => {
-      const { platform, settings: own } = settings as PlatformDestination
-      return driverOf(platform).origin(own)
-    },
-
-    async send(delivery, secret, { now, timeoutMs }) {
-      const { platform, settings } = delivery.destination as PlatformDestination
+    async send(delivery, target, { now, timeoutMs }) {
+      const { platform, settings } = target.settings as PlatformDestination
+      const [secret = ''] = target.secrets
       const account: Account = { settings, credentials: JSON.parse(secret) as Account['credentials'] }
       const { to, sentAs } = await lookUp(delivery)
       if (sentAs !== undefined) return SENT_BEFORE
-      if (to === undefined) return failed('The recipient was deleted.', true)
+      if (to === undefined) return failure('The recipient was deleted.', { final: true })
       const { message } = JSON.parse(delivery.payload) as { message: { text: string; role: string } }
       const outgoing: OutgoingMessage = {
         eventId: delivery.event_id,
@@ -95,7 +91,7 @@ export function createPlatformDestination(options: {
         })
       } catch (error) {
         if (!(error instanceof OutboundError)) throw error
-        return failed(error.message, false)
+        return failure(error.message)
       }
       const answer = driver.readAnswer(response, outgoing)
       if ('messageId' in answer) {
@@ -129,15 +125,6 @@ export function createPlatformDestination(options: {
 /** An id that the index takes and Postgres text holds: no message is sent twice for an odd one. */
 const isKeepable = (id: unknown): boolean =>
   typeof id === 'string' && id.length <= MAX_ID_LENGTH && !id.includes('\0') && id.isWellFormed()
-
-const failed = (error: string, final: boolean): AttemptResult => ({
-  succeeded: false,
-  responseStatus: null,
-  responseHeaders: null,
-  responseBody: null,
-  error,
-  final,
-})
 
 const SENT_BEFORE: AttemptResult = {
   succeeded: true,

@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { raiseVersion } from '../apps/index.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
-import { secretContext } from './service.ts'
+import { secretContext } from './secrets.ts'
 
 /** A subscription that gets only the events addressed to it, for a feature that answers for it. */
 export interface AddressedSubscription {
@@ -33,6 +33,7 @@ export async function insertAddressed(
       sealed_secret: secrets.seal(secret, secretContext(appId, id)),
     })
     .execute()
+  await transaction.insertInto('subscription_states').values({ app_id: appId, subscription_id: id }).execute()
 }
 
 /** Changes one in a transaction. What is owed already goes to the new destination. */
@@ -46,7 +47,7 @@ export async function updateAddressed(
   await transaction
     .updateTable('subscriptions')
     .set({
-      updated_at: sql`now()`,
+      updated_at: sql`clock_timestamp()`,
       ...(name !== undefined && { name }),
       ...(destination && { destination: JSON.stringify(destination) }),
       ...(secret !== undefined && { sealed_secret: secrets.seal(secret, secretContext(appId, id)) }),

@@ -3,11 +3,22 @@ import { subscriptionRoutes } from './routes.ts'
 
 export { endAddressed, insertAddressed, updateAddressed, type AddressedSubscription } from './addressed.ts'
 export { cancelOwed } from './cancel.ts'
+export type { Flow } from './flow.ts'
 export { compilePatterns, PATTERN_FORM, type Matches } from './patterns.ts'
+export { compileRoute, type Route } from './route-of.ts'
 export { CreatedSubscription, NewSubscription } from './schemas.ts'
-export { createSubscriptionService, secretContext, type SubscriptionService } from './service.ts'
+export {
+  oldSecretsContext,
+  openSecrets,
+  SEALED_SUBSCRIPTION_COLUMNS,
+  secretContext,
+  settingsContext,
+  type OpenSecrets,
+} from './secrets.ts'
+export { createSubscriptionService, type SubscriptionService } from './service.ts'
+export { createSubscriptionSwitch, subscriptionEvent, type SubscriptionSwitch } from './switch.ts'
 
 export const subscriptions: Feature = {
   name: 'subscriptions',
-  routes: (deps) => subscriptionRoutes(deps.subscriptions),
+  routes: (deps) => subscriptionRoutes(deps.subscriptions, deps.subscriptionSwitch),
 }

@@ -1,113 +1,108 @@
 import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { appIdOf } from '../../platform/http/auth.ts'
-import { ID_CURSOR, pageOf, pageQuery, pageSize, readCursor } from '../../platform/http/pagination.ts'
-import { BODY_PROBLEMS, ref, responses, Uuid } from '../../platform/http/schemas.ts'
-import { CreatedSubscription, NewSubscription, Subscription, SubscriptionChange } from './schemas.ts'
+import { resourceRoutes } from '../../platform/http/resource-routes.ts'
+import { BODY_PROBLEMS, Nullable, ref, responses, Uuid } from '../../platform/http/schemas.ts'
+import {
+  CreatedSubscription,
+  NewSubscription,
+  RotatedSecret,
+  SecretRotation,
+  Subscription,
+  SubscriptionChange,
+} from './schemas.ts'
 import type { SubscriptionService } from './service.ts'
+import type { SubscriptionSwitch } from './switch.ts'
 
 const tags = ['Subscriptions']
-const read = { access: 'subscriptions:read' as const }
 const write = { access: 'subscriptions:write' as const }
 const Id = Type.Object({ id: Uuid() })
+const COMMON = ['validation-failed', 'not-found'] as const
 
 /** Who gets which events (SPEC sections 3 and 9). */
 export const subscriptionRoutes =
-  (subscriptions: SubscriptionService): FastifyPluginAsyncTypebox =>
+  (subscriptions: SubscriptionService, onOff: SubscriptionSwitch): FastifyPluginAsyncTypebox =>
   async (app) => {
-    app.addSchema(Subscription)
-    app.addSchema(CreatedSubscription)
+    app.addSchema(RotatedSecret)
+
+    // Not registered: its schemas are those of the other routes too.
+    const addResource = resourceRoutes({
+      path: '/subscriptions',
+      tag: 'Subscriptions',
+      words: { one: 'subscription', many: 'subscriptions' },
+      name: { one: 'Subscription', many: 'Subscriptions' },
+      access: { read: 'subscriptions:read', write: 'subscriptions:write' },
+      schemas: {
+        item: Subscription,
+        created: CreatedSubscription,
+        create: NewSubscription,
+        change: SubscriptionChange,
+        query: Type.Object({}),
+      },
+      problems: ['invalid-destination', 'invalid-filter', 'invalid-transformation', 'invalid-subscription'],
+      onCreate:
+        'It gets every event that is appended after this request was answered and none from before it.',
+      onDelete: 'What it is still owed is cancelled.',
+      service: {
+        ...subscriptions,
+        list: (appId, _query, size, after) => subscriptions.list(appId, size, after),
+      },
+    })
+    await addResource(app, {})
 
     app.post(
-      '/subscriptions',
+      '/subscriptions/:id/rotate-secret',
       {
         config: write,
         schema: {
           tags,
-          operationId: 'createSubscription',
-          summary: 'Subscribe a destination to events',
+          operationId: 'rotateSecret',
+          summary: 'Give a subscription a new signing secret',
           description:
-            'It gets every event that is appended after this request was answered and none from before it.',
-          body: NewSubscription,
-          response: responses({ 201: ref(CreatedSubscription) }, [...BODY_PROBLEMS, 'invalid-destination']),
+            'For a time requests are signed with the old one too, so that receivers can change over without missing any.',
+          params: Id,
+          body: Nullable(SecretRotation),
+          response: responses({ 200: ref(RotatedSecret) }, [...BODY_PROBLEMS, 'not-found']),
         },
       },
-      async (request, reply) =>
-        reply.code(201).send(await subscriptions.create(appIdOf(request), request.body)),
+      async (request) => subscriptions.rotateSecret(appIdOf(request), request.params.id, request.body ?? {}),
     )
 
-    app.get(
-      '/subscriptions',
+    app.post(
+      '/subscriptions/:id/disable',
       {
-        config: read,
+        config: write,
         schema: {
           tags,
-          operationId: 'listSubscriptions',
-          summary: 'List subscriptions, oldest first',
-          querystring: Type.Object(pageQuery, { additionalProperties: false }),
-          response: responses({ 200: pageOf(ref(Subscription)) }, ['validation-failed', 'invalid-cursor']),
+          operationId: 'disableSubscription',
+          summary: 'Stop sending to a subscription',
+          description: 'What it is owed is kept, and goes on to be owed, until it is enabled or deleted.',
+          params: Id,
+          response: responses({ 200: ref(Subscription) }, COMMON),
         },
       },
       async (request) => {
-        const after = readCursor(request.query.after, ID_CURSOR)
-        const { rows, pageInfo } = await subscriptions.list(appIdOf(request), pageSize(request.query), after)
-        return { data: rows, pageInfo }
+        await onOff.disable(appIdOf(request), request.params.id, 'manual')
+        return subscriptions.get(appIdOf(request), request.params.id)
       },
     )
 
-    app.get(
-      '/subscriptions/:id',
-      {
-        config: read,
-        schema: {
-          tags,
-          operationId: 'getSubscription',
-          summary: 'Read a subscription',
-          params: Id,
-          response: responses({ 200: ref(Subscription) }, ['validation-failed', 'not-found']),
-        },
-      },
-      async (request) => subscriptions.get(appIdOf(request), request.params.id),
-    )
-
-    app.patch(
-      '/subscriptions/:id',
+    app.post(
+      '/subscriptions/:id/enable',
       {
         config: write,
         schema: {
           tags,
-          operationId: 'changeSubscription',
-          summary: 'Change a subscription',
+          operationId: 'enableSubscription',
+          summary: 'Send to a disabled subscription again',
+          description: 'What was kept for it is delivered now. Where sending is held, the hold ends.',
           params: Id,
-          body: SubscriptionChange,
-          response: responses({ 200: ref(Subscription) }, [
-            ...BODY_PROBLEMS,
-            'not-found',
-            'invalid-destination',
-          ]),
+          response: responses({ 200: ref(Subscription) }, COMMON),
         },
       },
-      async (request) => subscriptions.change(appIdOf(request), request.params.id, request.body),
-    )
-
-    app.delete(
-      '/subscriptions/:id',
-      {
-        config: write,
-        schema: {
-          tags,
-          operationId: 'deleteSubscription',
-          summary: 'Delete a subscription; what it is still owed is cancelled',
-          params: Id,
-          response: responses({ 204: Type.Null({ description: 'Deleted' }) }, [
-            'validation-failed',
-            'not-found',
-          ]),
-        },
-      },
-      async (request, reply) => {
-        await subscriptions.remove(appIdOf(request), request.params.id)
-        return reply.code(204).send(null)
+      async (request) => {
+        await onOff.enable(appIdOf(request), request.params.id)
+        return subscriptions.get(appIdOf(request), request.params.id)
       },
     )
   }

@@ -1,5 +1,8 @@
 import { Type } from '@sinclair/typebox'
-import { Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { DestinationForm } from '../destinations/index.ts'
+import { PayloadFilter } from './filter.ts'
+import { Batching, Concurrency, Ordering, RateLimit } from './flow.ts'
 import { PATTERN_FORM } from './patterns.ts'
 
 const EventPattern = Type.String({
@@ -17,36 +20,75 @@ const EventPatterns = Type.Array(EventPattern, {
   examples: [['order.*', 'message.inbound']],
 })
 
-const WebhookDestination = Type.Object(
-  {
-    type: Type.Literal('webhook'),
-    url: Type.String({
-      maxLength: 2048,
-      format: 'uri',
-      pattern: '^https?://',
-      description: 'Where events are posted to. Addresses that are not public need OUTBOUND_ALLOW_CIDRS.',
-      examples: ['https://example.com/hooks'],
-    }),
-  },
-  { additionalProperties: false },
-)
-
 const SigningSecret = Type.String({
   pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$',
   description: 'Signs the requests (Standard Webhooks, HMAC-SHA256): `whsec_` and 24 to 64 bytes in base64.',
   examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
 })
 
+const Transformation = Text(16_384, {
+  description:
+    'A JSONata expression that makes the body of an event; what it is given is the body without it. Numbers become doubles.',
+  examples: ['{"text": "Order " & payload.order_id}'],
+})
+
+const RetrySchedule = Type.Array(Type.String({ pattern: '^\\d{1,9}(ms|s|m|h|d)$' }), {
+  maxItems: 50,
+  description:
+    'Waits between the attempts (ms, s, m, h, d), each with a jitter of 10 %; after the last one a delivery is dead. Unset: DELIVERY_RETRY_SCHEDULE.',
+  examples: [['5s', '1m', '1h']],
+})
+
+/** Settings of which a subscription may have none; `null` takes them away again. */
+const OPTIONS = {
+  filter: Nullable(PayloadFilter),
+  transformation: Nullable(Transformation),
+  retrySchedule: Nullable(RetrySchedule),
+  rateLimit: Nullable(RateLimit),
+  concurrency: Nullable(Concurrency),
+  ordering: Nullable(Ordering),
+  batching: Nullable(Batching),
+}
+
+const Health = Type.Object(
+  {
+    state: Type.Union([Type.Literal('healthy'), Type.Literal('failing'), Type.Literal('held')], {
+      description:
+        '`held`: after many failures in a row, or because the endpoint asked for it, nothing is sent until `heldUntil`, and then one delivery as a probe.',
+    }),
+    consecutiveFailures: Type.Integer({ minimum: 0, description: 'Since the last success.' }),
+    failingSince: Nullable(Timestamp(), {
+      description:
+        'The first failure since the last success. After SUBSCRIPTION_DISABLE_AFTER it is disabled.',
+    }),
+    heldUntil: Nullable(Timestamp()),
+  },
+  { description: 'How its endpoint fares.' },
+)
+
 export const Subscription = Type.Object(
   {
     id: Uuid(),
     name: Type.String({ examples: ['warehouse'] }),
     eventPatterns: EventPatterns,
-    destination: WebhookDestination,
+    destination: DestinationForm,
+    ...OPTIONS,
+    status: Type.Union([Type.Literal('enabled'), Type.Literal('disabled')], {
+      description: 'What a disabled subscription is owed is kept, and delivered once it is enabled again.',
+    }),
+    disabledAt: Nullable(Timestamp()),
+    disabledReason: Nullable(
+      Type.Union([Type.Literal('manual'), Type.Literal('failing'), Type.Literal('gone')]),
+      { description: '`failing`: nothing but failures for too long. `gone`: the endpoint answered 410.' },
+    ),
+    health: Health,
     createdAt: Timestamp(),
     updatedAt: Timestamp(),
   },
-  { $id: 'Subscription', description: 'Events that match the patterns go to the destination.' },
+  {
+    $id: 'Subscription',
+    description: 'Events that match the patterns and the filter go to the destination.',
+  },
 )
 
 export const CreatedSubscription = Type.Object(
@@ -58,8 +100,9 @@ export const NewSubscription = Type.Object(
   {
     name: Text(200, { examples: ['warehouse'] }),
     eventPatterns: EventPatterns,
-    destination: WebhookDestination,
+    destination: DestinationForm,
     secret: Type.Optional(SigningSecret),
+    ...Type.Partial(Type.Object(OPTIONS)).properties,
   },
   { additionalProperties: false },
 )
@@ -68,3 +111,25 @@ export const SubscriptionChange = Type.Partial(Type.Omit(NewSubscription, ['secr
   additionalProperties: false,
   minProperties: 1,
 })
+
+export const SecretRotation = Type.Object(
+  {
+    secret: Type.Optional(SigningSecret),
+    overlapSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 2_592_000,
+        description: 'How long requests are signed with the old secret too; a day unless given.',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const RotatedSecret = Type.Object(
+  {
+    secret: SigningSecret,
+    oldSecretsUntil: Nullable(Timestamp(), { description: 'When the last of the older ones ends.' }),
+  },
+  { $id: 'RotatedSecret', description: 'The secret is shown this once.' },
+)

@@ -11,6 +11,7 @@ export const SCOPES = [
   'subscriptions:read',
   'subscriptions:write',
   'deliveries:read',
+  'deliveries:write',
   'entities:read',
   'entities:write',
   'platform-connections:read',

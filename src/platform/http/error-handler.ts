@@ -1,9 +1,9 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ErrorObject } from 'ajv'
-import { toViolation } from '../json-schema/json-schema.ts'
 import { OverloadedError } from '../micro-batcher.ts'
 import { isUnavailable } from '../postgres/errors.ts'
-import { MAX_ERRORS, Problem } from './problems.ts'
+import { Problem } from './problems.ts'
+import { toViolations } from './violations.ts'
 
 const RETRY_AFTER_SECONDS = '1'
 
@@ -52,13 +52,12 @@ export function toProblem(error: unknown, request: FastifyRequest): Problem {
   }
   const { code, statusCode, message, validation, validationContext } = error as ErrorLike
   if (validation) {
-    // That a branch does not fit says nothing beside what does not fit in it.
-    const violations = validation
-      .filter(({ keyword }) => keyword !== 'if')
-      .slice(0, MAX_ERRORS)
-      .map(toViolation)
     const where = validationContext === 'body' ? 'body' : (validationContext ?? 'request')
-    return new Problem('validation-failed', `The ${where} is not as it should be: see "errors".`, violations)
+    return new Problem(
+      'validation-failed',
+      `The ${where} is not as it should be: see "errors".`,
+      toViolations(validation),
+    )
   }
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
     return new Problem('payload-too-large', 'The body is larger than this route takes.')

@@ -31,6 +31,8 @@ export interface Resource<
   }
   /** What creating and changing may be refused for, beside the body's form. */
   problems: readonly ProblemName[]
+  /** What creating does, for the document, where there is more to say than the summary. */
+  onCreate?: string
   /** What deleting does, for the document. */
   onDelete: string
   service: {
@@ -72,6 +74,7 @@ export const resourceRoutes =
           tags,
           operationId: `create${name.one}`,
           summary: `Create a ${words.one}`,
+          ...(resource.onCreate !== undefined && { description: resource.onCreate }),
           body: schemas.create,
           response: responses({ 201: ref(created) }, [...BODY_PROBLEMS, ...problems]),
         },

@@ -38,6 +38,9 @@ export const encodeId = (id: string): string => `id: ${oneLine(id)}\n\n`
 /** Tells the client how long to wait before it reconnects, in milliseconds. */
 export const encodeRetry = (milliseconds: number): string => `retry: ${Math.round(milliseconds)}\n\n`
 
+/** A stream never stays silent for longer than this, in milliseconds. */
+export const HEARTBEAT_MS = 15_000
+
 /** Headers of an event stream; the last two keep proxies from buffering or changing it. */
 export const SSE_HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',

@@ -108,4 +108,5 @@ export function toViolation(error: ErrorObject): Violation {
   return { pointer, detail: error.message ?? error.keyword }
 }
 
-const escapePointer = (part: string): string => part.replaceAll('~', '~0').replaceAll('/', '~1')
+/** A name as it stands in a JSON pointer. */
+export const escapePointer = (part: string): string => part.replaceAll('~', '~0').replaceAll('/', '~1')

@@ -48,6 +48,15 @@ export interface Apps {
   name: string
 }
 
+export interface AppSigningKeys {
+  app_id: string
+  created_at: Generated<Timestamp>
+  expires_at: Timestamp | null
+  id: string
+  public_key: Buffer
+  sealed_private_key: Buffer
+}
+
 export interface Deliveries {
   app_id: string
   attempts: Generated<number>
@@ -58,9 +67,12 @@ export interface Deliveries {
   id: string
   lease_until: Timestamp | null
   next_attempt_at: Timestamp
+  ordering_key: string | null
   position: number
+  recovery_id: string | null
   status: Generated<string>
   subscription_id: string
+  trigger: Generated<string>
 }
 
 export interface DeliveryAttempts {
@@ -68,6 +80,7 @@ export interface DeliveryAttempts {
   delivery_id: string
   duration_ms: number
   error: string | null
+  event_id: string
   id: string
   number: number
   outcome: string
@@ -75,6 +88,7 @@ export interface DeliveryAttempts {
   response_headers: string | null
   response_status: number | null
   started_at: Timestamp
+  subscription_id: string
   trigger: string
 }
 
@@ -189,6 +203,23 @@ export interface PlatformUsers {
   user_id: string
 }
 
+export interface Recoveries {
+  affected: Generated<number>
+  app_id: string
+  completed_at: Timestamp | null
+  created_at: Generated<Timestamp>
+  criteria: Json
+  cursor: string | null
+  examined: Generated<number>
+  id: string
+  kind: string
+  run_at: Generated<Timestamp>
+  status: Generated<string>
+  subscription_id: string | null
+  total: number
+  updated_at: Generated<Timestamp>
+}
+
 export interface SentMessages {
   app_id: string
   event_id: string
@@ -203,11 +234,39 @@ export interface Subscriptions {
   created_at: Generated<Timestamp>
   deleted_at: Timestamp | null
   destination: Json
+  disabled_at: Timestamp | null
+  disabled_reason: string | null
   event_patterns: string[]
+  filter: Json | null
+  flow: Json | null
   id: string
   name: string
+  retry_schedule: string[] | null
+  sealed_old_secrets: Buffer | null
   sealed_secret: Buffer
+  sealed_settings: Buffer | null
+  transformation: string | null
   updated_at: Generated<Timestamp>
+}
+
+export interface SubscriptionSlots {
+  app_id: string
+  held_until: Timestamp
+  holder: string
+  slots: number
+  subscription_id: string
+}
+
+export interface SubscriptionStates {
+  app_id: string
+  consecutive_failures: Generated<number>
+  failing_announced: Generated<boolean>
+  failing_since: Timestamp | null
+  feed_at: Timestamp | null
+  held_until: Timestamp | null
+  holds: Generated<number>
+  next_slot_at: Timestamp | null
+  subscription_id: string
 }
 
 export interface Users {
@@ -224,6 +283,7 @@ export interface Users {
 export interface DB {
   api_keys: ApiKeys
   app_logs: AppLogs
+  app_signing_keys: AppSigningKeys
   apps: Apps
   deliveries: Deliveries
   delivery_attempts: DeliveryAttempts
@@ -237,7 +297,10 @@ export interface DB {
   link_codes: LinkCodes
   platform_connections: PlatformConnections
   platform_users: PlatformUsers
+  recoveries: Recoveries
   sent_messages: SentMessages
+  subscription_slots: SubscriptionSlots
+  subscription_states: SubscriptionStates
   subscriptions: Subscriptions
   users: Users
 }

@@ -26,6 +26,7 @@ t.test('apps and their keys', async (t) => {
     t.equal(keys.data.length, 1)
     t.strictSame(keys.data[0].scopes.toSorted(), [
       'deliveries:read',
+      'deliveries:write',
       'entities:read',
       'entities:write',
       'event-types:read',

@@ -25,6 +25,7 @@ const BUILT_IN = [
   'system.user.create system.user.update system.user.delete',
   'system.org.create system.org.update system.org.delete',
   'system.site.create system.site.update system.site.delete',
+  'system.subscription.failing system.subscription.disabled system.subscription.recovered',
 ].flatMap((names) => names.split(' '))
 
 async function list(client: Client, limit = 100): Promise<EventType[]> {

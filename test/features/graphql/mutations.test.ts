@@ -187,10 +187,9 @@ t.test('activateLinkCode: two users become one', async (t) => {
     externalId,
     name: externalId,
   })
-  const [{ body: ada }, { body: eve }] = await Promise.all([
-    client.post('/platform-users', known('ada')),
-    client.post('/platform-users', known('eve')),
-  ])
+  // One after the other: they are listed in the order in which they were made.
+  const { body: ada } = await client.post('/platform-users', known('ada'))
+  const { body: eve } = await client.post('/platform-users', known('eve'))
   const made = await dataOf(
     client,
     `mutation { generateLinkCode(platformUserId: "${ada.id}", maxUses: 2) { id code uses } }`,

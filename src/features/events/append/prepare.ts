@@ -65,7 +65,14 @@ export interface PreparedEvent {
   orgid: string | null
   context: string | null
   keys: readonly EventKey[]
-  deliveries: readonly { id: string; subscriptionId: string }[]
+  deliveries: readonly PreparedDelivery[]
+}
+
+export interface PreparedDelivery {
+  id: string
+  subscriptionId: string
+  /** Deliveries of one subscription with the same key are made one after the other. */
+  orderingKey: string | null
 }
 
 export interface PreparedAppend {
@@ -127,16 +134,23 @@ export function prepareEvents(
       orgid: event.orgid ?? null,
       context: event.context ?? null,
       keys: keys[index] ?? [],
-      deliveries: subscribersOf(event, routing).map((subscriptionId) => ({ id: newId(), subscriptionId })),
+      deliveries: deliveriesOf(event, routing),
     }
   })
 }
 
-function subscribersOf({ type, addressedTo }: NewEvent, routing: Routing): readonly string[] {
-  const matching = routing.subscribersOf(type)
-  if (addressedTo === undefined) return matching
-  if (!routing.isAddressable(addressedTo)) throw notFound('platform connection')
-  return [...matching, addressedTo]
+function deliveriesOf(event: NewEvent, routing: Routing): PreparedDelivery[] {
+  const { type, addressedTo } = event
+  const owed: PreparedDelivery[] = []
+  for (const route of routing.routesOf(type)) {
+    if (!route.accepts(event)) continue
+    owed.push({ id: newId(), subscriptionId: route.subscriptionId, orderingKey: route.orderingKey(event) })
+  }
+  if (addressedTo !== undefined) {
+    if (!routing.isAddressable(addressedTo)) throw notFound('platform connection')
+    owed.push({ id: newId(), subscriptionId: addressedTo, orderingKey: null })
+  }
+  return owed
 }
 
 /**

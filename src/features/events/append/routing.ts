@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
 import { compileSchema, SchemaError, type Validate } from '../../../platform/json-schema/json-schema.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
-import { compilePatterns, type Matches } from '../../subscriptions/index.ts'
+import { compileRoute, type Flow, type Route } from '../../subscriptions/index.ts'
 import { GLOBAL_SCHEMA_VERSION } from '../types/global-schemas.ts'
 import { GLOBAL_TYPES } from '../types/global-types.ts'
 
@@ -24,8 +24,8 @@ export interface Routing {
   typesVersion: number
   subscriptionsVersion: number
   typeOf(name: string): RoutedType | undefined
-  /** Ids of the subscriptions that get events of a type. */
-  subscribersOf(name: string): readonly string[]
+  /** The subscriptions whose patterns match a type. */
+  routesOf(name: string): readonly Route[]
   /** Whether events may be addressed to a subscription. */
   isAddressable(subscriptionId: string): boolean
 }
@@ -50,6 +50,8 @@ interface LoadedType {
 interface LoadedSubscription {
   id: string
   patterns: string[]
+  filter: Record<string, unknown> | null
+  ordering: Flow['ordering'] | null
   addressed: boolean
 }
 
@@ -72,7 +74,8 @@ export function createRoutingCache(db: Database): RoutingCache {
            left join event_type_schemas s
              on s.app_id = t.app_id and s.event_type_id = t.id and s.version = t.schema_version
           where t.app_id = l.app_id and t.deleted_at is null) as types,
-        (select coalesce(json_agg(json_build_object('id', s.id, 'patterns', s.event_patterns, 'addressed', s.addressed) order by s.id), '[]')
+        (select coalesce(json_agg(json_build_object('id', s.id, 'patterns', s.event_patterns, 'filter', s.filter,
+                                                    'ordering', s.flow -> 'ordering', 'addressed', s.addressed) order by s.id), '[]')
            from subscriptions s
           where s.app_id = l.app_id and s.deleted_at is null) as subscriptions
         from app_logs l
@@ -84,14 +87,12 @@ export function createRoutingCache(db: Database): RoutingCache {
     )
     const all = JSON.parse(row.subscriptions) as LoadedSubscription[]
     const addressable = new Set(all.filter(({ addressed }) => addressed).map(({ id }) => id))
-    const subscriptions = all
-      .filter(({ addressed }) => !addressed)
-      .map(({ id, patterns }) => ({ id, matches: compilePatterns(patterns) }))
+    const routes = all.filter(({ addressed }) => !addressed).map(compileRoute)
     return {
       typesVersion: row.types_version,
       subscriptionsVersion: row.subscriptions_version,
       typeOf: (name) => types.get(name) ?? GLOBAL.get(name),
-      subscribersOf: memoized(subscriptions),
+      routesOf: memoized(routes),
       isAddressable: (id) => addressable.has(id),
     }
   }
@@ -157,14 +158,14 @@ const GLOBAL: ReadonlyMap<string, RoutedType> = new Map(
   }),
 )
 
-function memoized(subscriptions: readonly { id: string; matches: Matches }[]): Routing['subscribersOf'] {
-  const byType = new Map<string, readonly string[]>()
+function memoized(routes: readonly Route[]): Routing['routesOf'] {
+  const byType = new Map<string, readonly Route[]>()
   return (name) => {
-    let ids = byType.get(name)
-    if (!ids) {
-      ids = subscriptions.filter(({ matches }) => matches(name)).map(({ id }) => id)
-      byType.set(name, ids)
+    let matching = byType.get(name)
+    if (!matching) {
+      matching = routes.filter(({ matchesType }) => matchesType(name))
+      byType.set(name, matching)
     }
-    return ids
+    return matching
   }
 }

@@ -48,11 +48,12 @@ with app as materialized (
       as k(app, kind, value, event_id, content_hash)
     join head h on h.number = k.app
 ), owed as (
-  insert into deliveries (app_id, id, event_id, position, subscription_id, created_at, next_attempt_at, due_at)
-  select h.app_id, d.id, d.event_id, h.base + d.place, d.subscription_id, h.at, h.at,
+  insert into deliveries (app_id, id, event_id, position, subscription_id, ordering_key, created_at, next_attempt_at,
+                          due_at)
+  select h.app_id, d.id, d.event_id, h.base + d.place, d.subscription_id, d.ordering_key, h.at, h.at,
          h.at + $30::int4 * interval '1 millisecond'
-    from unnest($31::int4[], $32::int4[], $33::uuid[], $34::uuid[], $35::uuid[])
-      as d(app, place, id, event_id, subscription_id)
+    from unnest($31::int4[], $32::int4[], $33::uuid[], $34::uuid[], $35::uuid[], $36::text[])
+      as d(app, place, id, event_id, subscription_id, ordering_key)
     join head h on h.number = d.app
 )
 select number::int4 as number, base, at from head`
@@ -131,6 +132,7 @@ export async function runAppend(
       pgArray.uuid(owed.map(({ delivery }) => delivery.id)),
       pgArray.uuid(owed.map(({ event }) => event.id)),
       pgArray.uuid(owed.map(({ delivery }) => delivery.subscriptionId)),
+      pgArray.text(owed.map(({ delivery }) => delivery.orderingKey)),
     ],
   })
   const results = new Array<AppendedApp | undefined>(appends.length)

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { Problem } from '../../../platform/http/problems.ts'
+import { readTime } from '../../../platform/http/times.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import { identitiesOf } from '../../entities/index.ts'
 import { compilePatterns } from '../../subscriptions/index.ts'
@@ -79,10 +80,10 @@ async function positions(
   { createdAtGte, createdAtLte }: EventFilter,
 ): Promise<Pick<Conditions, 'from' | 'to'>> {
   if (createdAtGte === undefined && createdAtLte === undefined) return {}
-  const notBefore = createdAtGte === undefined ? null : toDate('createdAtGte', createdAtGte)
+  const notBefore = createdAtGte === undefined ? null : readTime('createdAtGte', createdAtGte)
   // Times are kept to the microsecond and shown to the millisecond.
   const before =
-    createdAtLte === undefined ? null : new Date(toDate('createdAtLte', createdAtLte).getTime() + 1)
+    createdAtLte === undefined ? null : new Date(readTime('createdAtLte', createdAtLte).getTime() + 1)
   const { rows } = await sql<{ from: number | null; to: number | null }>`
     select case when ${notBefore}::timestamptz is not null then position_at(${appId}, ${notBefore}) end as from,
            case when ${before}::timestamptz is not null then position_at(${appId}, ${before}) - 1 end as to`.execute(
@@ -90,12 +91,6 @@ async function positions(
   )
   const [{ from, to } = { from: null, to: null }] = rows
   return { from: from ?? undefined, to: to ?? undefined }
-}
-
-function toDate(parameter: string, text: string): Date {
-  const date = new Date(text)
-  if (Number.isNaN(date.getTime())) throw new Problem('validation-failed', `${parameter} is not a time.`)
-  return date
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   encodeId,
   encodeMessage,
   encodeRetry,
+  HEARTBEAT_MS,
   SSE_HEADERS,
 } from '../../../platform/http/sse.ts'
 import { compilePatterns } from '../../subscriptions/index.ts'
@@ -16,7 +17,6 @@ import { StreamQuery } from '../schemas.ts'
 import type { Observer, Slice } from './app-tail.ts'
 import type { LogTail } from './log-tail.ts'
 
-const HEARTBEAT_MS = 15_000
 /** A receiver that has not read anything for this long while something waited is cut off; it may resume. */
 const WRITE_DEADLINE_MS = 30_000
 /** How long a client has to take the last bytes of a stream that the server ends. */

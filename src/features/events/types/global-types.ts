@@ -46,6 +46,9 @@ const ALL: readonly GlobalType[] = [
     type(`system.${record}.update`, 'system', `A record of ${record}s was changed.`),
     type(`system.${record}.delete`, 'system', `A record of ${record}s was deleted.`),
   ]),
+  type('system.subscription.failing', 'system', 'The endpoint of a subscription fails again and again.'),
+  type('system.subscription.disabled', 'system', 'A subscription was disabled.'),
+  type('system.subscription.recovered', 'system', 'The endpoint of a subscription that failed works again.'),
   type('system.collection.publish', 'system', 'A record of collections was published.'),
   type('system.collection.approve', 'system', 'A record of collections was approved.'),
 ]

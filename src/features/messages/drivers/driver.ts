@@ -90,8 +90,6 @@ export interface PlatformDriver {
   maxTextLength: number
   /** Our own side's id on the platform. */
   ownExternalId(settings: Account['settings']): string
-  /** The address that messages are sent to, which is all that shares a limit. */
-  origin(settings: Account['settings']): string
   send(message: OutgoingMessage, account: Account, now: number): OutgoingRequest
   readAnswer(response: OutboundResponse, message: OutgoingMessage): SendAnswer
   /** Whether a webhook comes from the platform: its signature over the very bytes. */
@@ -114,20 +112,6 @@ export function isHmac(
 /** The first value of a header; empty when there is none. */
 export const headerOf = ({ headers }: IncomingRequest, name: string): string =>
   [headers[name]].flat()[0] ?? ''
-
-/** Refused credentials may be mended meanwhile, a rate passes, a server comes back: these are worth another try. */
-const WORTH_RETRYING = new Set([401, 403, 404, 408, 425, 429])
-
-export const isWorthRetrying = (status: number): boolean => status >= 500 || WORTH_RETRYING.has(status)
-
-/** Reads `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3), as milliseconds from now. */
-export function retryAfterMs(headers: Record<string, string>, now: number): number | undefined {
-  const value = headers['retry-after']
-  if (value === undefined) return undefined
-  if (/^\d+$/.test(value)) return Number(value) * 1000
-  const at = Date.parse(value)
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
-}
 
 /** JSON of what a platform answered; an empty object for anything else. */
 export function jsonOf(text: string): Record<string, unknown> {

@@ -2,15 +2,8 @@ import { Type, type Static } from '@sinclair/typebox'
 import { compileSchema } from '../../../platform/json-schema/json-schema.ts'
 import { Timestamp } from '../../../platform/http/schemas.ts'
 import { signedHeaders, verifySigned } from '../../../platform/signing.ts'
-import {
-  headerOf,
-  isWorthRetrying,
-  jsonOf,
-  readObject,
-  retryAfterMs,
-  timeAt,
-  UnreadableError,
-} from './driver.ts'
+import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound-http.ts'
+import { headerOf, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
 import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
 
 /** What a platform of your own sends to the connection's webhook. */
@@ -72,7 +65,6 @@ export const http: PlatformDriver = {
     { additionalProperties: false },
   ),
   ownExternalId: () => 'self',
-  origin: ({ url = '' }) => new URL(url).origin,
 
   send({ eventId, appId, connectionId, to, text, role }, { settings, credentials }, now) {
     const body = JSON.stringify({
@@ -86,7 +78,12 @@ export const http: PlatformDriver = {
       url: settings['url'] as string,
       headers: {
         'content-type': 'application/json',
-        ...signedHeaders(credentials['secret'] as string, eventId, Math.floor(now / 1000), body),
+        ...signedHeaders(
+          { secrets: [credentials['secret'] as string] },
+          eventId,
+          Math.floor(now / 1000),
+          body,
+        ),
       },
       body,
     }

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
-import { headerOf, isHmac, jsonOf, readObject, retryAfterMs, timeAt, UnreadableError } from './driver.ts'
+import { retryAfterMs } from '../../../platform/outbound-http.ts'
+import { headerOf, isHmac, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
 import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
 
@@ -52,7 +53,6 @@ export const slack: PlatformDriver = {
     { additionalProperties: false },
   ),
   ownExternalId: ({ botUserId }) => botUserId as string,
-  origin: ({ apiUrl = API_URL }) => new URL(apiUrl).origin,
 
   send({ to, text }, { settings, credentials }) {
     return {

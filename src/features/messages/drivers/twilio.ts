@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
-import { headerOf, isHmac, isWorthRetrying, jsonOf, retryAfterMs, UnreadableError } from './driver.ts'
+import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound-http.ts'
+import { headerOf, isHmac, jsonOf, UnreadableError } from './driver.ts'
 import type { Incoming, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl } from './settings.ts'
 
@@ -37,7 +38,6 @@ export const twilio: PlatformDriver = {
     { additionalProperties: false },
   ),
   ownExternalId: ({ from }) => from as string,
-  origin: ({ apiUrl = API_URL }) => new URL(apiUrl).origin,
 
   send({ to, text, eventId, webhookUrl }, { settings, credentials }) {
     const { accountSid = '', from = '', apiUrl = API_URL } = settings

@@ -1,16 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { sameDigest, sha256 } from '../../../platform/secrets.ts'
-import {
-  headerOf,
-  isHmac,
-  isWorthRetrying,
-  jsonOf,
-  readObject,
-  retryAfterMs,
-  timeAt,
-  UnreadableError,
-} from './driver.ts'
+import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound-http.ts'
+import { headerOf, isHmac, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
 import type { Incoming, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
 
@@ -69,7 +61,6 @@ export const whatsapp: PlatformDriver = {
     { additionalProperties: false },
   ),
   ownExternalId: ({ phoneNumberId }) => phoneNumberId as string,
-  origin: ({ apiUrl = API_URL }) => new URL(apiUrl).origin,
 
   send({ to, text, eventId }, { settings, credentials }) {
     const { apiUrl = API_URL, apiVersion = API_VERSION, phoneNumberId } = settings

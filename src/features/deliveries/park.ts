@@ -1,0 +1,66 @@
+import type { Pool } from '../../platform/postgres/pool.ts'
+import { pgArray } from '../../platform/postgres/arrays.ts'
+
+/**
+ * The state's row first: a feed that holds its lock either sees what is parked here, or lets this statement
+ * set `feed_at` after it. What waits for its next attempt, or is held by a worker, is left alone.
+ */
+const parkStatement = (isOwn: boolean) => `
+with state as (
+  update subscription_states
+     set feed_at = greatest(held_until, least(feed_at, now() + $4::int4 * interval '1 millisecond'))
+   where app_id = $1 and subscription_id = $2
+  returning feed_at
+), parked as (
+  update deliveries set due_at = 'infinity', lease_until = null
+   where app_id = $1 and id = any($3::uuid[]) and completed_at is null
+     and next_attempt_at <= now() + interval '1 second'
+     ${isOwn ? '' : 'and (lease_until is null or lease_until < now())'}
+     and exists (select from state)
+  returning 1
+)
+select count(*)::int4 as count from parked`
+
+const PARK = parkStatement(false)
+const PUT_BACK = parkStatement(true)
+
+/**
+ * Puts deliveries that are due aside, where neither a job nor the sweeper looks: only a feed of their
+ * subscription takes them.
+ *
+ * @param waitMs until they are looked at
+ * @returns how many it were
+ */
+export async function park(
+  pool: Pool,
+  subscription: { appId: string; subscriptionId: string },
+  ids: readonly string[],
+  waitMs = 0,
+): Promise<number> {
+  return run(pool, 'park', PARK, subscription, ids, waitMs)
+}
+
+/** The same for deliveries that this worker holds and did not try. */
+export async function putBack(
+  pool: Pool,
+  subscription: { appId: string; subscriptionId: string },
+  ids: readonly string[],
+): Promise<void> {
+  await run(pool, 'put-back', PUT_BACK, subscription, ids, 0)
+}
+
+async function run(
+  pool: Pool,
+  name: string,
+  text: string,
+  { appId, subscriptionId }: { appId: string; subscriptionId: string },
+  ids: readonly string[],
+  waitMs: number,
+): Promise<number> {
+  const { rows } = await pool.query<{ count: number }>({
+    name,
+    text,
+    values: [appId, subscriptionId, pgArray.uuid(ids), waitMs],
+  })
+  return rows[0]?.count ?? 0
+}
