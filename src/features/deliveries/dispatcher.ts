@@ -20,7 +20,6 @@ import {
 } from './lane.ts'
 import { park, putBack } from './park.ts'
 import type { Sender } from './sender.ts'
-import type { Targets } from './targets.ts'
 
 /** Deliveries that a feed takes at once. */
 const FEED_SIZE = 100
@@ -32,7 +31,6 @@ export interface DispatcherOptions {
   db: Database
   queue: DeliveryQueue
   sender: Sender
-  targets: Targets
   log: Log
   /** Jobs handled at once. */
   concurrency: number
@@ -57,7 +55,7 @@ export interface Dispatcher extends Running {
  * the same `webhook-id`.
  */
 export function startDispatcher(options: DispatcherOptions): Dispatcher {
-  const { pool, db, queue, sender, targets, log, leaseMs, graceMs } = options
+  const { pool, db, queue, sender, log, leaseMs, graceMs } = options
   const lanes = new Map<string, Lane>()
   const underWay = new Set<Promise<void>>()
   const stop = new AbortController()
@@ -102,11 +100,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     claimed: readonly ClaimedDelivery[],
   ): Promise<void> {
     const taken = new Set(claimed.map(({ id }) => id))
-    const { flow } = await targets.get(lane.appId, lane.subscriptionId)
-    const { maxEvents = 0, maxWaitSeconds = 0 } = flow?.batching ?? {}
-    const waitMs = ids.length < maxEvents ? maxWaitSeconds * 1000 : 0
     const rest = ids.filter((id) => !taken.has(id))
-    const parked = await park(pool, lane, rest, waitMs)
+    const parked = await park(pool, lane, rest)
     if (parked > 0) lane.feedAgain = true
   }
 

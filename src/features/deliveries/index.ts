@@ -69,7 +69,6 @@ export const deliveries: Feature = {
       db,
       queue,
       sender,
-      targets,
       log,
       concurrency: config.WORKER_CONCURRENCY,
       leaseMs: config.DELIVERY_LEASE_MS,

@@ -8,7 +8,7 @@ import { pgArray } from '../../platform/postgres/arrays.ts'
 const parkStatement = (isOwn: boolean) => `
 with state as (
   update subscription_states
-     set feed_at = greatest(held_until, least(feed_at, now() + $4::int4 * interval '1 millisecond'))
+     set feed_at = greatest(held_until, least(feed_at, now()))
    where app_id = $1 and subscription_id = $2
   returning feed_at
 ), parked as (
@@ -28,16 +28,14 @@ const PUT_BACK = parkStatement(true)
  * Puts deliveries that are due aside, where neither a job nor the sweeper looks: only a feed of their
  * subscription takes them.
  *
- * @param waitMs until they are looked at
  * @returns how many it were
  */
 export async function park(
   pool: Pool,
   subscription: { appId: string; subscriptionId: string },
   ids: readonly string[],
-  waitMs = 0,
 ): Promise<number> {
-  return run(pool, 'park', PARK, subscription, ids, waitMs)
+  return run(pool, 'park', PARK, subscription, ids)
 }
 
 /** The same for deliveries that this worker holds and did not try. */
@@ -46,7 +44,7 @@ export async function putBack(
   subscription: { appId: string; subscriptionId: string },
   ids: readonly string[],
 ): Promise<void> {
-  await run(pool, 'put-back', PUT_BACK, subscription, ids, 0)
+  await run(pool, 'put-back', PUT_BACK, subscription, ids)
 }
 
 async function run(
@@ -55,12 +53,11 @@ async function run(
   text: string,
   { appId, subscriptionId }: { appId: string; subscriptionId: string },
   ids: readonly string[],
-  waitMs: number,
 ): Promise<number> {
   const { rows } = await pool.query<{ count: number }>({
     name,
     text,
-    values: [appId, subscriptionId, pgArray.uuid(ids), waitMs],
+    values: [appId, subscriptionId, pgArray.uuid(ids)],
   })
   return rows[0]?.count ?? 0
 }
