@@ -80,20 +80,6 @@ for (const [backend, prepare] of Object.entries(BACKENDS)) {
       t.equal(await queue.waiting(), 7)
     })
 
-    t.test('jobs with the same id are one job while it exists, and may come again after it', async (t) => {
-      const queue = await ready('same-id')
-      await queue.add([{ data: { number: 1 }, id: 'a-1' }])
-      await queue.add([{ data: { number: 1 }, id: 'a-1' }])
-      t.equal(await queue.waiting(), 1)
-      const handled: number[] = []
-      consumers.push(queue.consume(async ({ number }) => void handled.push(number), { concurrency: 1 }))
-      await until(() => handled.length === 1, 'it was handled')
-      await until(async () => {
-        await queue.add([{ data: { number: 2 }, id: 'a-1' }])
-        return handled.includes(2)
-      }, 'a later job with the same id was handled')
-    })
-
     t.test('a delayed job is not handled before its time', async (t) => {
       const queue = await ready('delayed')
       const handled: { number: number; at: number }[] = []
@@ -103,7 +89,7 @@ for (const [backend, prepare] of Object.entries(BACKENDS)) {
         }),
       )
       const added = performance.now()
-      await queue.add([{ data: { number: 1 }, id: 'later-1', delayMs: 400 }, { data: { number: 2 } }])
+      await queue.add([{ data: { number: 1 }, delayMs: 400 }, { data: { number: 2 } }])
       await until(() => handled.length === 2, 'both were handled')
       t.strictSame(
         handled.map(({ number }) => number),
@@ -124,13 +110,13 @@ for (const [backend, prepare] of Object.entries(BACKENDS)) {
           { concurrency: 1 },
         ),
       )
-      await queue.add([{ data: { number: 0 }, id: 'throws-1' }])
+      await queue.add([{ data: { number: 0 } }])
       await until(() => handled.length === 1, 'it was handled')
       await queue.add([{ data: { number: 1 } }])
       await until(() => handled.length === 2, 'the next one was handled')
       t.strictSame(handled, [0, 1])
       await until(async () => {
-        await queue.add([{ data: { number: 2 }, id: 'throws-1' }])
+        await queue.add([{ data: { number: 2 } }])
         return handled.includes(2)
       }, 'its id is free again')
     })

@@ -3,6 +3,11 @@ import type { NewJob, Queue, Queues } from '../../platform/queue/port.ts'
 
 /** Deliveries of one subscription that one job carries: the queue's cost is per job. */
 const JOB_SIZE = 100
+/** Retries are gathered for so long: an endpoint that fails does so many times at once. */
+const GATHER_RETRIES_MS = 50
+/** Retries of one subscription that are due within a tenth of their delay, or a second, go in one job. */
+const RETRY_TOGETHER = 0.1
+const MAX_RETRY_TOGETHER_MS = 1_000
 /** Deliveries that wait here while the queue is slow; what comes on top is left to the sweeper. */
 const MAX_WAITING = 100_000
 
@@ -25,8 +30,8 @@ export interface QueuedDelivery {
  */
 export interface DeliveryQueue {
   enqueue(deliveries: readonly QueuedDelivery[]): void
-  /** @param attempt number of the coming attempt; a retry is queued once however often this is called */
-  enqueueRetry(delivery: QueuedDelivery, attempt: number, delayMs: number): void
+  /** The retry comes a little later than asked for, together with others of its subscription. */
+  enqueueRetry(delivery: QueuedDelivery, delayMs: number): void
   /** What the workers take jobs from. */
   queue: Queue<DeliveryJob>
 }
@@ -36,6 +41,7 @@ export function createDeliveryQueue(queues: Queues, log: Log): DeliveryQueue {
   let waiting: NewJob<DeliveryJob>[] = []
   let waitingIds = 0
   let adding = false
+  let retries: Retry[] = []
 
   function add(jobs: NewJob<DeliveryJob>[]): void {
     const count = jobs.reduce((sum, { data }) => sum + data.ids.length, 0)
@@ -60,15 +66,37 @@ export function createDeliveryQueue(queues: Queues, log: Log): DeliveryQueue {
     adding = false
   }
 
+  function flushRetries(): void {
+    const gathered = retries
+    retries = []
+    const now = performance.now()
+    for (const [dueAt, together] of Map.groupBy(gathered, (retry) => retry.dueAt))
+      add(toJobs(together, Math.max(0, dueAt - now)))
+  }
+
   return {
     queue,
     enqueue: (deliveries) => add(toJobs(deliveries)),
-    enqueueRetry: ({ appId, id, subscriptionId }, attempt, delayMs) =>
-      add([{ data: { appId, subscriptionId, ids: [id] }, id: `${id}-${attempt}`, delayMs }]),
+    enqueueRetry(delivery, delayMs) {
+      if (retries.length === 0) setTimeout(flushRetries, GATHER_RETRIES_MS).unref()
+      retries.push({ ...delivery, dueAt: dueTogether(performance.now() + delayMs, delayMs) })
+    },
   }
 }
 
-function toJobs(deliveries: readonly QueuedDelivery[]): NewJob<DeliveryJob>[] {
+/** Delays are never quite the same, so the steps of time that retries share are powers of two. */
+function dueTogether(dueAt: number, delayMs: number): number {
+  const longest = Math.min(delayMs * RETRY_TOGETHER, MAX_RETRY_TOGETHER_MS)
+  const step = 2 ** Math.floor(Math.log2(Math.max(1, longest)))
+  return Math.ceil(dueAt / step) * step
+}
+
+interface Retry extends QueuedDelivery {
+  /** By `performance.now()`. */
+  dueAt: number
+}
+
+function toJobs(deliveries: readonly QueuedDelivery[], delayMs = 0): NewJob<DeliveryJob>[] {
   const bySubscription = Map.groupBy(deliveries, ({ appId, subscriptionId }) => `${appId} ${subscriptionId}`)
   return [...bySubscription.values()].flatMap((own) => {
     const { appId, subscriptionId } = own[0] as QueuedDelivery
@@ -79,6 +107,7 @@ function toJobs(deliveries: readonly QueuedDelivery[]): NewJob<DeliveryJob>[] {
         subscriptionId,
         ids: own.slice(chunk * JOB_SIZE, (chunk + 1) * JOB_SIZE).map(({ id }) => id),
       },
+      delayMs,
     }))
   })
 }

@@ -106,7 +106,7 @@ export function createSender(options: SenderOptions): Sender {
       'delivery',
     )
     if (retryInMs !== null && retryInMs <= QUEUED_RETRY_MS) {
-      queue.enqueueRetry({ appId, id, subscriptionId }, attempts + 1, retryInMs)
+      queue.enqueueRetry({ appId, id, subscriptionId }, retryInMs)
     }
     return status
   }

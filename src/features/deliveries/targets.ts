@@ -29,6 +29,8 @@ export interface Targets {
 /** Subscriptions with their secrets opened, read again when they changed. */
 export function createTargets(db: Database, box: SecretBox): Targets {
   const cache = new LRUCache<string, SubscriptionTarget>({ max: CACHE_SIZE })
+  /** Many deliveries ask at once for one that changed. */
+  const loading = new Map<string, Promise<SubscriptionTarget>>()
 
   async function load(appId: string, id: string): Promise<SubscriptionTarget> {
     const row = await db
@@ -69,9 +71,15 @@ export function createTargets(db: Database, box: SecretBox): Targets {
     async get(appId, id, version) {
       const cached = version === undefined ? undefined : cache.get(id)
       if (cached?.version === version && cached) return cached
-      const loaded = await load(appId, id)
-      cache.set(id, loaded)
-      return loaded
+      const key = `${id} ${version}`
+      let loaded = version === undefined ? undefined : loading.get(key)
+      if (!loaded) {
+        loaded = load(appId, id).finally(() => loading.delete(key))
+        loading.set(key, loaded)
+      }
+      const target = await loaded
+      cache.set(id, target)
+      return target
     },
   }
 }

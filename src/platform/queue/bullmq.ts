@@ -17,7 +17,7 @@ const JOB_NAME = 'job'
 /** How long an append may hold on to the memory of jobs that the backend does not answer for. */
 const ADD_TIMEOUT_MS = 5_000
 const CONNECT_AGAIN_MS = 500
-/** History is in Postgres; a kept job would swallow a later one with its id. */
+/** History is in Postgres. */
 const KEEP_NOTHING = { removeOnComplete: true, removeOnFail: true, attempts: 1 }
 
 /** Queues in Redis: for many API and worker processes. */
@@ -104,12 +104,11 @@ function createQueues(backend: Backend): Queues {
       return {
         async add(jobs) {
           refuseUnreachable(backend)
-          const bulk = jobs.map(({ data, id, delayMs }) => ({
+          const bulk = jobs.map(({ data, delayMs }) => ({
             name: JOB_NAME,
             data,
             opts: {
               ...KEEP_NOTHING,
-              ...(id && { jobId: id }),
               ...(delayMs && { delay: Math.round(delayMs) }),
             },
           }))

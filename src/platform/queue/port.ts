@@ -2,8 +2,6 @@
 
 export interface NewJob<Data> {
   data: Data
-  /** Jobs with the same id are one job while it exists. No colon, not only digits. */
-  id?: string
   /** Milliseconds until it may start. */
   delayMs?: number
 }
