@@ -11,6 +11,7 @@ WORKDIR /app
 RUN install --directory --owner=node --group=node /data
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json LICENSE ./
+COPY clients clients
 COPY migrations migrations
 COPY src src
 USER node

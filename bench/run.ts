@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { onStopSignal } from '../src/platform/stop-signal.ts'
 import { delivery } from './delivery.ts'
 import { fanout } from './fanout.ts'
+import { idle } from './idle.ts'
 import { ingest } from './ingest.ts'
 import { isolation } from './isolation.ts'
 import type { Case } from './lib/compare.ts'
@@ -20,9 +21,9 @@ export interface BenchOptions {
 
 export type Bench = (options: BenchOptions) => Promise<Case[]>
 
-const BENCHES: Record<string, Bench> = { ingest, delivery, isolation, fanout }
+const BENCHES: Record<string, Bench> = { ingest, delivery, isolation, fanout, idle }
 const USAGE =
-  'npm run bench -- ingest|delivery|isolation|fanout [--json] [--seconds N]   (N from 1 to 30; 4 unless told)'
+  'npm run bench -- ingest|delivery|isolation|fanout|idle [--json] [--seconds N]   (N from 1 to 30; 4 unless told)'
 const SECONDS = { min: 1, default: 4, max: 30 }
 const INTERRUPTED = 130
 

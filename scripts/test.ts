@@ -31,7 +31,7 @@ async function buildTestClass(): Promise<void> {
  * stops. The Postgres holds a migrated template, from which each test file gets a database of its own.
  */
 async function main(): Promise<boolean> {
-  await ensureInstalled('redis-server')
+  const { chromium } = ensureInstalled(['redis-server', 'chromium'])
   await buildTestClass()
   const folder = await mkdtemp(join(tmpdir(), 'heliograph-test-'))
   await chmod(folder, 0o755)
@@ -49,6 +49,7 @@ async function main(): Promise<boolean> {
     const code = await runTap(process.argv.slice(2), report, {
       TEST_POSTGRES_DIR: postgres.address.host,
       TEST_REDIS_PORT: String(redis.port),
+      TEST_CHROMIUM: chromium,
       // Every file is a process that compiles the same sources.
       NODE_COMPILE_CACHE: join(folder, 'compiled'),
     })

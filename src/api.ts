@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -5,18 +6,24 @@ import Fastify, {
   type FastifySchemaCompiler,
 } from 'fastify'
 import accepts from '@fastify/accepts'
+import websocket from '@fastify/websocket'
 import { Ajv, type ValidateFunction } from 'ajv'
 import addFormats from 'ajv-formats'
 import packageJson from '../package.json' with { type: 'json' }
 import type { Deps } from './deps.ts'
 import { features } from './features.ts'
 import { webhooks } from './features/deliveries/index.ts'
+import { createObserverAuthentication } from './features/observation/index.ts'
 import { registerAuth } from './platform/http/auth.ts'
+import { registerCors } from './platform/http/cors.ts'
 import { registerErrorHandler, sendProblem, toProblem } from './platform/http/error-handler.ts'
 import { registerOpenApi } from './platform/http/openapi.ts'
+import { createOriginCheck } from './platform/http/origins.ts'
 import { registerJsonParser } from './platform/http/raw-json.ts'
 
 const BODY_LIMIT = 1_048_576
+/** Of one frame, or of one message in several fragments. */
+const FRAME_LIMIT = 65_536
 /** Every error is listed of a body with at most so many values; of a larger one the first. */
 const MAX_VALUES_LISTED = 100_000
 /** How long a client may take to send a request. */
@@ -36,6 +43,9 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
+    // Other upgrades, such as h2c, are not taken, and the request is answered as it is.
+    http: { shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket' },
+    trustProxy: deps.config.trustedProxies.length > 0 && [...deps.config.trustedProxies],
     frameworkErrors(error, request, reply) {
       void sendProblem(reply, toProblem(error, request))
     },
@@ -46,10 +56,30 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
   registerJsonParser(app)
   registerErrorHandler(app)
   await app.register(accepts)
+  await registerCors(app, deps.config.allowedOrigins)
+  await app.register(websocket, {
+    // Without extensions the same bytes can be written to every socket.
+    options: { maxPayload: FRAME_LIMIT, perMessageDeflate: false },
+    // Each feature takes leave of its own sockets.
+    preClose: (done: () => void) => done(),
+    errorHandler: (_error, socket) => socket.terminate(),
+  })
   logRequests(app)
+  closeUnusedConnections(app)
   await registerOpenApi(app, { version: packageJson.version, webhooks })
   await app.register(async (scope) => {
-    registerAuth(scope, { adminApiKey: deps.adminApiKey, findAppKey: (token) => deps.keys.find(token) })
+    const authenticateObserver = createObserverAuthentication({
+      keys: deps.keys,
+      tokens: deps.observerTokens,
+      isAllowedOrigin: createOriginCheck(deps.config.allowedOrigins),
+    })
+    registerAuth(scope, {
+      adminApiKey: deps.adminApiKey,
+      findAppKey: (token) => deps.keys.find(token),
+      async authenticateObserver(request) {
+        request.grant = await authenticateObserver(request)
+      },
+    })
     for (const feature of features) if (feature.routes) await scope.register(feature.routes(deps))
   })
   return app
@@ -108,6 +138,18 @@ function hasFewerValues(value: unknown, limit: number): boolean {
   return true
 }
 
+/** To a server that stops, a connection over which no request came yet is busy, and would hold up the stop. */
+function closeUnusedConnections(app: FastifyInstance): void {
+  const open = new Set<Socket>()
+  app.server.on('connection', (socket: Socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  app.addHook('preClose', async () => {
+    for (const socket of open) if (socket.bytesRead === 0) socket.destroy()
+  })
+}
+
 /** One line per request, with all there is to say about it. */
 function logRequests(app: FastifyInstance): void {
   app.addHook('onResponse', async (request, reply) => {
@@ -118,7 +160,7 @@ function logRequests(app: FastifyInstance): void {
         path: request.url.split('?')[0],
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime * 10) / 10,
-        appId: request.appKey?.appId,
+        appId: (request.appKey ?? request.grant)?.appId,
         bytes: request.headers['content-length'],
       },
       'request',

@@ -2,9 +2,12 @@ import { existsSync } from 'node:fs'
 import { Type, type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { LOG_LEVELS } from './platform/log.ts'
+import { parseAddresses } from './platform/addresses.ts'
+import { checkOrigins } from './platform/http/origins.ts'
 import { parseCidrs } from './platform/outbound-http.ts'
 import { parseDurations } from './platform/durations.ts'
 import { parseMailbox, parseSmtpUrl } from './platform/mail/settings.ts'
+import { parseRedisAddress, type RedisAddress } from './platform/redis-address.ts'
 
 const milliseconds = (defaultValue: number, description: string, minimum = 1) =>
   Type.Integer({ default: defaultValue, minimum, description })
@@ -39,7 +42,8 @@ export const Environment = Type.Object({
   REDIS_URL: Type.Optional(
     Type.String({
       pattern: '^rediss?://',
-      description: 'A Redis 6.2 or later, for queues and wake-ups. Unset: Postgres carries them.',
+      description:
+        'A Redis 6.2 or later, for queues and wake-ups, or nodes of a Redis Cluster, with commas between them (APP_ENV_WEBSOCKET_REDIS_MODE). Unset: Postgres carries them.',
       examples: ['redis://localhost:6379'],
     }),
   ),
@@ -120,6 +124,59 @@ export const Environment = Type.Object({
     maximum: 500,
     description: 'Postgres connections of one process (the embedded queue takes up to 8 more).',
   }),
+  APP_ENV_WEBSOCKET_REDIS_MODE: Type.Union([Type.Literal('single'), Type.Literal('cluster')], {
+    default: 'single',
+    description:
+      'What REDIS_URL leads to: one Redis, or a Redis Cluster, of which it names one node or several. See docs/redis-cluster.md.',
+  }),
+  ALLOWED_ORIGINS: Type.Optional(
+    Type.String({
+      description:
+        'Comma-separated origins of web pages that may send inquiries and observe rooms; `local` stands for pages of this machine (localhost, 127.0.0.1, [::1], any port), `*` for any. Unset with the embedded Postgres: `local`. Unset otherwise, or empty: none but pages of this service itself.',
+      examples: ['https://www.example.com,https://admin.example.com'],
+    }),
+  ),
+  TRUST_PROXY: Type.Optional(
+    Type.String({
+      description:
+        'Comma-separated addresses or ranges of the proxies in front of this service, whose X-Forwarded-For is believed. Unset: none, and the address of a client is that of its connection.',
+      examples: ['10.0.0.0/8'],
+    }),
+  ),
+  INQUIRIES_APP_ID: Type.Optional(
+    Type.String({
+      pattern: '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$',
+      description:
+        'The app that gets inquiries sent without a key. Unset with the embedded Postgres: the default app. Unset otherwise: an inquiry needs a key.',
+    }),
+  ),
+  INQUIRIES_PER_MINUTE: Type.Integer({
+    default: 10,
+    minimum: 1,
+    maximum: 100_000,
+    description:
+      'Inquiries that one address may send in a minute; an IPv6 network (/64) is one address. With REDIS_URL all processes count together, otherwise each by itself.',
+  }),
+  MAX_OBSERVERS_PER_APP: Type.Integer({
+    default: 50_000,
+    minimum: 1,
+    description: 'Live connections of one app that one process holds.',
+  }),
+  MAX_OBSERVERS_PER_ADDRESS: Type.Integer({
+    default: 10_000,
+    minimum: 1,
+    description: 'Live connections from one address that one process holds.',
+  }),
+  OBSERVER_BUFFER_BYTES: Type.Integer({
+    default: 1_048_576,
+    minimum: 16_384,
+    description: 'What may wait for one observer before it is sent away to come back and resume, in bytes.',
+  }),
+  PROCESS_LEASE_MS: milliseconds(
+    15_000,
+    'How long a process counts as alive after it was last heard of, in milliseconds; those present through one that was killed leave after it.',
+    500,
+  ),
   WORKER_CONCURRENCY: Type.Integer({
     default: 128,
     minimum: 1,
@@ -157,13 +214,22 @@ export const Environment = Type.Object({
   SHUTDOWN_TIMEOUT_MS: milliseconds(20_000, 'How long a stop waits for what is under way, in milliseconds.'),
 })
 
+/** Settings for which an empty value is not the same as none. */
+const EMPTY_SAYS_NONE = new Set(['OUTBOUND_ALLOW_CIDRS', 'ALLOWED_ORIGINS'])
+
 /** Settings as the rest of the program sees them: checked, converted, defaults filled in. */
 export type Config = Readonly<
   Static<typeof Environment> & {
     /** True when no DATABASE_URL is set, so that Heliograph runs its own Postgres. */
     embedded: boolean
+    /** REDIS_URL as APP_ENV_WEBSOCKET_REDIS_MODE has it read; undefined when it is unset. */
+    redis: RedisAddress | undefined
     /** Ranges that outbound requests may reach although they are not public. */
     outboundAllowCidrs: readonly string[]
+    /** Origins of web pages that may use this service; `local` stands for pages of this machine. */
+    allowedOrigins: readonly string[]
+    /** Addresses and ranges of proxies whose `X-Forwarded-For` is believed. */
+    trustedProxies: readonly string[]
     /** PUBLIC_URL without a slash at its end. */
     publicUrl: string | undefined
     /** The mail server and the address that mail comes from; undefined when SMTP_URL and MAIL_FROM are unset. */
@@ -192,14 +258,14 @@ export function readEnvironment(): NodeJS.ProcessEnv {
  * Reads and checks the settings.
  *
  * @param environment variables by name, usually from `readEnvironment`; names that are not settings are ignored.
- *   An empty value counts as unset, except for OUTBOUND_ALLOW_CIDRS, where it allows nothing.
+ *   An empty value counts as unset, except for OUTBOUND_ALLOW_CIDRS and ALLOWED_ORIGINS, where it allows nothing.
  * @throws ConfigError listing every setting that is wrong
  */
 export function loadConfig(environment: Record<string, string | undefined>): Config {
   const given: Record<string, unknown> = {}
   for (const name of Object.keys(Environment.properties)) {
     const value = environment[name]
-    if (value === undefined || (value === '' && name !== 'OUTBOUND_ALLOW_CIDRS')) continue
+    if (value === undefined || (value === '' && !EMPTY_SAYS_NONE.has(name))) continue
     given[name] = fromText(value, Environment.properties[name as keyof typeof Environment.properties].type)
   }
   const settings = Value.Default(Environment, given)
@@ -216,15 +282,28 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
   return {
     ...checked,
     embedded,
+    redis: redisOf(checked),
     outboundAllowCidrs: named('OUTBOUND_ALLOW_CIDRS', () =>
       parseCidrs(checked.OUTBOUND_ALLOW_CIDRS ?? (embedded ? '127.0.0.0/8,::1/128' : '')),
     ),
+    allowedOrigins: named('ALLOWED_ORIGINS', () =>
+      checkOrigins(listOf(checked.ALLOWED_ORIGINS ?? (embedded ? 'local' : ''))),
+    ),
+    trustedProxies: named('TRUST_PROXY', () => parseAddresses(checked.TRUST_PROXY ?? '')),
     mail: mailOf(checked),
     publicUrl: checked.PUBLIC_URL?.replace(/\/+$/, ''),
     oldEncryptionKeys: checked.ENCRYPTION_KEY_OLD?.split(/\s*,\s*/) ?? [],
     retryDelaysMs: named('DELIVERY_RETRY_SCHEDULE', () => parseDurations(checked.DELIVERY_RETRY_SCHEDULE)),
     subscriptionDisableAfterMs: parseDurations(checked.SUBSCRIPTION_DISABLE_AFTER)[0] ?? 0,
   }
+}
+
+function redisOf(settings: Static<typeof Environment>): RedisAddress | undefined {
+  const { REDIS_URL: url, APP_ENV_WEBSOCKET_REDIS_MODE: mode } = settings
+  if (url !== undefined) return named('REDIS_URL', () => parseRedisAddress(url, mode))
+  if (mode === 'cluster')
+    throw new ConfigError('REDIS_URL: set it to nodes of the cluster (APP_ENV_WEBSOCKET_REDIS_MODE=cluster).')
+  return undefined
 }
 
 function mailOf({ SMTP_URL: url, MAIL_FROM: from }: Static<typeof Environment>): Config['mail'] {
@@ -237,6 +316,12 @@ function mailOf({ SMTP_URL: url, MAIL_FROM: from }: Static<typeof Environment>):
   }
   return { url, from }
 }
+
+const listOf = (text: string): string[] =>
+  text
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '')
 
 /** Only what is plainly a number or a truth value becomes one; the schema refuses the rest. */
 function fromText(value: string, type: string | undefined): unknown {

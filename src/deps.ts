@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from './config.ts'
+import { defaultApp } from './default-app.ts'
 import {
   createAppService,
   createKeyFinder,
@@ -36,6 +37,14 @@ import {
   type MessageSender,
 } from './features/messages/index.ts'
 import {
+  createEmitter,
+  createObserverTokens,
+  createPresence,
+  type Emitter,
+  type ObserverTokens,
+  type Presence,
+} from './features/observation/index.ts'
+import {
   createSubscriptionService,
   createSubscriptionSwitch,
   type SubscriptionService,
@@ -44,6 +53,8 @@ import {
 import { createLocalBus } from './platform/bus/local.ts'
 import type { Bus } from './platform/bus/port.ts'
 import { createPostgresBus, createRedisBus } from './platform/bus/relay.ts'
+import { Problem } from './platform/http/problems.ts'
+import { createRateLimits, type RateLimits } from './platform/http/rate-limits.ts'
 import { systemClock, type Clock } from './platform/clock.ts'
 import { keepSecret } from './platform/data-dir.ts'
 import { checkFingerprint } from './platform/encryption-key.ts'
@@ -59,9 +70,11 @@ import {
   type Pool,
   type PostgresAddress,
 } from './platform/postgres/pool.ts'
+import { createProcessLease, type ProcessLease } from './platform/process-lease.ts'
 import { createPostgresQueues, createRedisQueues } from './platform/queue/bullmq.ts'
 import type { Queues } from './platform/queue/port.ts'
 import { createSecretBox, type SecretBox } from './platform/secrets.ts'
+import { createSnowflakeIds, type SnowflakeIds } from './platform/snowflake-ids.ts'
 import { createTransformer } from './platform/transformation/transformation.ts'
 
 /** The queue library's own connections: it holds two for listening. */
@@ -77,12 +90,19 @@ export interface Deps {
   clock: Clock
   pool: Pool
   db: Database
+  snowflakeIds: SnowflakeIds
+  rateLimits: RateLimits
   bus: Bus
+  processLease: ProcessLease
+  emitter: Emitter
+  presence: Presence
   queues: Queues
   http: OutboundHttp
   secrets: SecretBox
   adminApiKey: string | undefined
   apps: AppService
+  /** The app that gets inquiries sent without a key; undefined: these need one. */
+  inquiriesAppId: string | undefined
   keys: KeyFinder
   signingKeys: SigningKeyService
   subscriptions: SubscriptionService
@@ -95,6 +115,7 @@ export interface Deps {
   users: UserService
   platformUsers: PlatformUserService
   linkCodes: LinkCodeService
+  observerTokens: ObserverTokens
   connections: ConnectionService
   messageSender: MessageSender
   destinations: Destinations
@@ -144,13 +165,17 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
     const db = createDatabase(pool)
     await bringUpToDate(options, pool, db)
     const secrets = await openSecretBox(config, db)
+    const processLease = await createProcessLease({ db, leaseMs: config.PROCESS_LEASE_MS, log })
+    closers.push(() => processLease.close())
 
     const bus = await openBus(config, queuePool, log)
     closers.push(() => bus.close())
-    const queues = config.REDIS_URL
-      ? createRedisQueues(config.REDIS_URL, log)
-      : createPostgresQueues(queuePool, log)
+    const presence = createPresence({ db, bus, lease: processLease, leaseMs: config.PROCESS_LEASE_MS, log })
+    closers.push(() => presence.close())
+    const queues = config.redis ? createRedisQueues(config.redis, log) : createPostgresQueues(queuePool, log)
     closers.push(() => queues.close())
+    const rateLimits = createRateLimits(config.redis, log)
+    closers.push(() => rateLimits.close())
     const http = createOutboundHttp(config.outboundAllowCidrs)
     closers.push(() => http.close())
     if (config.embedded && config.OUTBOUND_ALLOW_CIDRS === undefined) {
@@ -158,6 +183,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
     }
 
     const keys = createKeyFinder(db, bus)
+    const apps = createAppService(db, keys)
     const eventTypes = createEventTypeService(db)
     const eventReader = createEventReader(db, eventTypes)
     const logTail = createLogTail(eventReader, bus, log)
@@ -192,12 +218,18 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
       clock,
       pool,
       db,
+      processLease,
+      snowflakeIds: createSnowflakeIds(processLease),
+      rateLimits,
       bus,
+      emitter: createEmitter({ bus, log }),
+      presence,
       queues,
       http,
       secrets,
       adminApiKey: await findAdminKey(config),
-      apps: createAppService(db, keys),
+      apps,
+      inquiriesAppId: await findInquiriesApp(config, apps),
       keys,
       signingKeys,
       subscriptions: createSubscriptionService({
@@ -216,6 +248,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
       platformUsers,
       connections,
       linkCodes: createLinkCodeService(db, appender, users),
+      observerTokens: createObserverTokens({ secrets, keys, clock }),
       messageSender: createMessageSender({ appender, connections, platformUsers, clock }),
       destinations: {
         ...connectDestinations({ http, transform: transformer.transform, signingKeys, mail: config.mail }),
@@ -249,7 +282,7 @@ async function bringUpToDate(options: BuildOptions, pool: Pool, db: Database): P
 
 /** One process at a time uses the embedded Postgres, so without Redis it needs no bus between processes. */
 async function openBus(config: Config, queuePool: Pool, log: Log): Promise<Bus> {
-  if (config.REDIS_URL) return createRedisBus(config.REDIS_URL, log)
+  if (config.redis) return createRedisBus(config.redis, log)
   return config.embedded ? createLocalBus() : createPostgresBus(queuePool, log)
 }
 
@@ -266,4 +299,15 @@ async function openSecretBox(config: Config, db: Database): Promise<SecretBox> {
 async function findAdminKey(config: Config): Promise<string | undefined> {
   if (config.ADMIN_API_KEY !== undefined || !config.embedded) return config.ADMIN_API_KEY
   return keepSecret(config.DATA_DIR, 'admin.key', () => `hgadmin_${randomBytes(32).toString('base64url')}`)
+}
+
+async function findInquiriesApp(config: Config, apps: AppService): Promise<string | undefined> {
+  const { INQUIRIES_APP_ID: appId } = config
+  if (appId === undefined) return config.embedded ? (await defaultApp(config.DATA_DIR, apps)).id : undefined
+  const app = await apps.get(appId).catch((error: unknown) => {
+    if (error instanceof Problem) return undefined
+    throw error
+  })
+  if (app) return app.id
+  throw new Error(`INQUIRIES_APP_ID: there is no app ${appId}. Create one with POST /apps, or unset it.`)
 }

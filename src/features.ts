@@ -5,7 +5,9 @@ import { entities } from './features/entities/index.ts'
 import { events } from './features/events/index.ts'
 import { graphql } from './features/graphql/index.ts'
 import { identities } from './features/identities/index.ts'
+import { inquiries } from './features/inquiries/index.ts'
 import { messages } from './features/messages/index.ts'
+import { observation } from './features/observation/index.ts'
 import { operations } from './features/operations/index.ts'
 import { subscriptions } from './features/subscriptions/index.ts'
 
@@ -17,7 +19,9 @@ export const features: readonly Feature[] = [
   entities,
   messages,
   identities,
+  inquiries,
   subscriptions,
   deliveries,
+  observation,
   graphql,
 ]

@@ -1,23 +1,6 @@
 import { join, relative } from 'node:path'
+import { DEFAULT_APP_FILE, defaultApp } from './default-app.ts'
 import type { Deps } from './deps.ts'
-import { keepSecret, readSecret } from './platform/data-dir.ts'
-
-const DEFAULT_APP_FILE = 'default-app.json'
-
-/** The app that the embedded default comes with; made at the first start and kept in the data folder. */
-async function defaultApp({ config, apps }: Deps): Promise<{ id: string; apiKey: string }> {
-  const kept = await keepSecret(config.DATA_DIR, DEFAULT_APP_FILE, async () => {
-    const { id, apiKey } = await apps.create('default')
-    return JSON.stringify({ id, apiKey }, null, 2)
-  })
-  return JSON.parse(kept) as { id: string; apiKey: string }
-}
-
-/** @returns the default app's key, or undefined where none is kept */
-export async function keptDefaultKey(dataDir: string): Promise<string | undefined> {
-  const kept = await readSecret(join(dataDir, DEFAULT_APP_FILE))
-  return kept === undefined ? undefined : (JSON.parse(kept) as { apiKey: string }).apiKey
-}
 
 /**
  * What `npm start` prints with the embedded default: where it listens and what to paste to see it work.
@@ -25,7 +8,7 @@ export async function keptDefaultKey(dataDir: string): Promise<string | undefine
  * The key is the default app's own, on the terminal of whoever runs the service; it is in no log.
  */
 export async function welcome(deps: Deps, address: string): Promise<string> {
-  const { apiKey } = await defaultApp(deps)
+  const { apiKey } = await defaultApp(deps.config.DATA_DIR, deps.apps)
   const folder = relative(process.cwd(), deps.config.DATA_DIR) || '.'
   return `
 Heliograph listens on ${address} (documentation: ${address}/docs)

@@ -65,6 +65,7 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
 
   t.test('when apps, types and subscriptions work', async (t) => {
     await send('GET', '/health/live')
+    await send('GET', '/observation/client/observer.js')
     await send('GET', '/health/ready')
     const app = await send('POST', '/apps', [], { name: 'documented' })
     const newKey = { name: 'second', scopes: ['events:read'] }
@@ -282,6 +283,15 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     t.ok(seen.has('activateLinkCode 4xx'), 'a code that was used is refused')
   })
 
+  t.test('when inquiries are sent', async () => {
+    const inquiry = { type: '200_SALES', firstName: 'Ada', email: 'ada@example.com' }
+    const { id } = await send('POST', '/inquiries/submit', [], inquiry)
+    const whole = { lastName: 'Lovelace', businessName: 'Analytical', subject: 'An offer', message: 'Please' }
+    await send('POST', '/inquiries/submit', [], { ...inquiry, ...whole })
+    await send('GET', '/inquiries/{id}', [id])
+    await send('GET', '/inquiries?limit=1')
+  })
+
   t.test('when platforms call', async (t) => {
     const path = '/platform-connections/{id}/webhook'
     const { id: whatsapp } = await send('POST', '/platform-connections', [], WHATSAPP_CONNECTION)
@@ -301,6 +311,23 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     t.ok(seen.has('receivePlatformWebhook text/xml'), 'Twilio wants XML')
   })
 
+  t.test('when observers are given tokens', async () => {
+    await send('POST', '/observation/tokens', [], { rooms: ['**'], member: { id: 'user-7', info: [1] } })
+    await send('POST', '/observation/tokens', [], { rooms: ['no room'] })
+  })
+
+  t.test('when rooms work', async (t) => {
+    await send('POST', '/observation/publish', [], { rooms: ['a/1'], topic: 'a', data: { x: 1 } })
+    const { presence } = service.deps
+    presence.enter(client.appId, 'a/1', UNKNOWN_ID, { id: 'ada', info: '{"name":"Ada"}' })
+    presence.enter(client.appId, 'a/1', UNKNOWN_ID, { id: 'bob', info: null })
+    const present = await until(async () => {
+      const { data } = await send('GET', '/observation/presence?room=a/1')
+      return data.length === 2 && data
+    }, 'both are there')
+    t.strictSame(present[0], { id: 'ada', info: { name: 'Ada' } })
+  })
+
   t.test('when they do not', async () => {
     for (const [path, methods] of Object.entries(document.paths)) {
       for (const name of Object.keys(methods)) {
@@ -315,8 +342,11 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
         await send(method, path, [UNKNOWN_ID], '<a/>', { 'content-type': 'application/xml' })
       }
     }
+    await send('GET', '/observation/presence?room=*')
     // It takes nothing that could be wrong but the key.
     await send('GET', '/signing-keys', [], undefined, { authorization: 'Bearer nonsense' })
+    await send('GET', '/observation/sse')
+    await send('GET', '/observation/ws')
     const lists = Object.keys(document.paths).filter((path) =>
       document.paths[path]?.['get']?.parameters?.some(({ name }) => name === 'limit'),
     )
@@ -345,8 +375,9 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     const ids = operationsOf(document.paths).map(({ operationId }) => operationId)
     const unseen = (kind: string, without: readonly string[]): string[] =>
       ids.filter((id) => !without.includes(id) && !seen.has(`${id} ${kind}`))
-    // The stream does not end, and the document has no schema of its own.
-    t.strictSame(unseen('2xx', ['streamEvents', 'getOpenApi']), [], 'each was seen to work')
+    // Streams do not end, and the documents have no schemas of their own.
+    const live = ['streamEvents', 'observeOverSse', 'observeOverWebSocket']
+    t.strictSame(unseen('2xx', [...live, 'getOpenApi', 'getAsyncApi']), [], 'each was seen to work')
     t.strictSame(unseen('4xx', ['streamEvents', ...WITHOUT_PROBLEMS]), [], 'and to refuse')
   })
 })

@@ -1,12 +1,14 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { stripTypeScriptTypes } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { format, resolveConfig } from 'prettier'
 import { buildApi } from '../api.ts'
 import { Environment, loadConfig } from '../config.ts'
 import { buildDeps, type Deps } from '../deps.ts'
 import { publishedSchema } from '../features/graphql/index.ts'
+import { asyncApi } from '../features/observation/index.ts'
 import { createLog } from '../platform/log.ts'
 import { describeSchema } from '../platform/postgres/describe-schema.ts'
 import { run } from '../platform/postgres/server-account.ts'
@@ -31,16 +33,20 @@ async function main(): Promise<void> {
     const files: Record<string, string> = {
       '.env.example': envExample(),
       'openapi/openapi.json': await openApi(deps),
+      'openapi/asyncapi.json': `${JSON.stringify(asyncApi, null, 2)}\n`,
       'openapi/schema.graphql': publishedSchema(),
       'src/platform/postgres/tables.ts': await tables(dataDir),
       'migrations/schema.txt': await describeSchema(deps.db),
+      ...(await browserModules()),
     }
     const differing: string[] = []
     for (const [name, content] of Object.entries(files)) {
       const current = await readFile(join(ROOT, name), 'utf8').catch(() => '')
       if (current === content) continue
       differing.push(name)
-      if (!values.check) await writeFile(join(ROOT, name), content)
+      if (values.check) continue
+      await mkdir(dirname(join(ROOT, name)), { recursive: true })
+      await writeFile(join(ROOT, name), content)
     }
     if (values.check && differing.length > 0) {
       throw new Error(
@@ -72,6 +78,17 @@ async function openApi(deps: Deps): Promise<string> {
   return `${document}\n`
 }
 
+/** The browser client as a browser loads it: its sources without their types. */
+async function browserModules(): Promise<Record<string, string>> {
+  const sources = (await readdir(join(ROOT, 'clients/browser'))).filter((name) => name.endsWith('.ts'))
+  const modules = sources.map(async (name): Promise<[string, string]> => {
+    const source = await readFile(join(ROOT, 'clients/browser', name), 'utf8')
+    const text = stripTypeScriptTypes(source).replaceAll(/(from '\.\/\w+)\.ts'/g, "$1.js'")
+    return [`clients/browser/modules/${name.replace(/ts$/, 'js')}`, await prettier(text, 'babel')]
+  })
+  return Object.fromEntries(await Promise.all(modules))
+}
+
 async function tables(dataDir: string): Promise<string> {
   const file = join(dataDir, 'tables.ts')
   const socketDir = encodeURIComponent(join(dataDir, 'run'))
@@ -84,9 +101,11 @@ async function tables(dataDir: string): Promise<string> {
     `--type-mapping=${JSON.stringify({ int8: 'number', json: 'string' })}`,
     `--out-file=${file}`,
   ])
-  const text = await readFile(file, 'utf8')
-  return format(text, { ...(await resolveConfig(join(ROOT, 'package.json'))), parser: 'typescript' })
+  return prettier(await readFile(file, 'utf8'), 'typescript')
 }
+
+const prettier = async (text: string, parser: 'babel' | 'typescript'): Promise<string> =>
+  format(text, { ...(await resolveConfig(join(ROOT, 'package.json'))), parser })
 
 main().catch((error: Error) => {
   process.stderr.write(`${error.message}\n`)

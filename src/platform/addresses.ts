@@ -55,6 +55,10 @@ export function parseCidrs(text: string): string[] {
   return ranges
 }
 
+/** The same of a list in which addresses may stand by themselves. */
+export const parseAddresses = (text: string): string[] =>
+  text.split(',').flatMap((part) => (isIP(part.trim()) === 0 ? parseCidrs(part) : [part.trim()]))
+
 /** An address in its one usual spelling, IPv4-mapped ones as IPv4. @param address one that `isIP` takes */
 function canonical(address: string): { address: string; family: 'ipv4' | 'ipv6' } {
   if (isIP(address) === 4) return { address, family: 'ipv4' }
@@ -95,4 +99,21 @@ export function createAddressCheck(allowedCidrs: readonly string[]): (address: s
     if (allowed[family].check(address, family)) return true
     return !refused[family].check(address, family) && !ISATAP.test(address)
   }
+}
+
+/**
+ * Whose an address is, for counting: an IPv4 address is one client's, of IPv6 a whole /64, which is the least that
+ * a client is given. What is no address stands for itself.
+ */
+export function clientNetwork(given: string): string {
+  const [withoutZone = ''] = given.split('%')
+  if (isIP(withoutZone) === 0) return given
+  const { address, family } = canonical(withoutZone)
+  if (family === 'ipv4') return address
+  const [head = '', tail] = address.split('::')
+  const groups = head === '' ? [] : head.split(':')
+  // Without `::` there are all eight groups; what it stands for are zeros.
+  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length)
+  const all = [...groups, ...Array<string>(missing).fill('0'), ...(tail ? tail.split(':') : [])]
+  return `${all.slice(0, 4).join(':')}::/64`
 }

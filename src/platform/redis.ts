@@ -1,24 +1,54 @@
-import { Redis } from 'ioredis'
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { Log } from './log.ts'
+import type { RedisAddress, RedisClusterAddress } from './redis-address.ts'
 
-/** Before every key; the braces keep a queue's keys in one slot of a Redis Cluster. */
+/** Before every key; the braces keep all keys in one slot of a Redis Cluster. */
 export const REDIS_PREFIX = '{heliograph}'
+
+const CONNECT_TIMEOUT_MS = 5_000
+const COMMAND_TIMEOUT_MS = { producer: 5_000, counter: 250 }
+const MAX_RECONNECT_WAIT_MS = 2_000
+/** How soon a command is tried again that met a node which is away, or a slot on its way to another node. */
+const RETRY_COMMAND_MS = 100
+/** Tries of a producer's command: for a slot that moved, not for a node that is away. */
+const PRODUCER_TRIES = 5
+/** How often a cluster's nodes are asked for its slots, so that a node which vanished silently is left. */
+const REFRESH_SLOTS_MS = 10_000
+const REFRESH_TIMEOUT_MS = 2_000
+
+type Use = 'producer' | 'consumer' | 'counter'
+
+const reconnectWait = (times: number): number => Math.min(times * 100, MAX_RECONNECT_WAIT_MS)
 
 /**
  * Connects to Redis, for good: a lost connection is made anew with growing waits.
  *
  * @param use a `producer` fails at once while Redis is away, so that no request waits on it; a `consumer`
- *   waits for it, as BullMQ asks of workers
+ *   waits for it, as BullMQ asks of workers; a `counter` is asked in every request, so it also fails when it
+ *   does not answer soon
+ * @param connectionName what Redis lists the connection as (`CLIENT LIST`)
  */
-export function connectRedis(url: string, use: 'producer' | 'consumer', log: Log): Redis {
-  const redis = new Redis(url, {
-    connectionName: `heliograph-${use}`,
-    connectTimeout: 5_000,
-    retryStrategy: (times) => Math.min(times * 100, 2_000),
-    ...(use === 'producer'
-      ? { enableOfflineQueue: false, maxRetriesPerRequest: 0, commandTimeout: 5_000 }
-      : { maxRetriesPerRequest: null }),
-  })
+export function connectRedis(
+  address: RedisAddress,
+  use: Use,
+  log: Log,
+  connectionName = `heliograph-${use}`,
+): Redis | Cluster {
+  const options: RedisOptions = {
+    connectionName,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    ...(use === 'consumer'
+      ? { maxRetriesPerRequest: null }
+      : { maxRetriesPerRequest: 0, commandTimeout: COMMAND_TIMEOUT_MS[use] }),
+  }
+  const redis =
+    address.mode === 'cluster'
+      ? connectCluster(address, use, options, log)
+      : new Redis(address.url, {
+          ...options,
+          retryStrategy: reconnectWait,
+          ...(use !== 'consumer' && { enableOfflineQueue: false }),
+        })
   let lost = false
   redis.on('error', (error: Error) => {
     if (!lost) log.warn({ use, error: error.message }, 'redis is out of reach')
@@ -29,4 +59,48 @@ export function connectRedis(url: string, use: 'producer' | 'consumer', log: Log
     lost = false
   })
   return redis
+}
+
+function connectCluster(address: RedisClusterAddress, use: Use, options: RedisOptions, log: Log): Cluster {
+  const { nodes, username, password, tls } = address
+  const cluster = new Cluster([...nodes], {
+    redisOptions: {
+      ...options,
+      ...(username !== undefined && { username }),
+      ...(password !== undefined && { password }),
+      ...(tls && { tls: {} }),
+    },
+    clusterRetryStrategy: reconnectWait,
+    // Names are left to each connection to look up: TLS compares them with the certificate.
+    dnsLookup: (host, found) => found(null, host),
+    // Commands find out by themselves, and try again. A connection that fails this check never says so to who
+    // waits for it, which would leave a consumer waiting for good.
+    enableReadyCheck: false,
+    slotsRefreshInterval: REFRESH_SLOTS_MS,
+    slotsRefreshTimeout: REFRESH_TIMEOUT_MS,
+    retryDelayOnFailover: RETRY_COMMAND_MS,
+    retryDelayOnClusterDown: RETRY_COMMAND_MS,
+    retryDelayOnTryAgain: RETRY_COMMAND_MS,
+    ...(use === 'consumer'
+      ? // Nodes that do not agree yet may send a command to and fro.
+        { maxRedirections: Infinity, retryDelayOnMoved: 10 }
+      : { maxRedirections: PRODUCER_TRIES, enableOfflineQueue: false }),
+  })
+  logLostNodes(cluster, use, log)
+  return cluster
+}
+
+/** A cluster that lost a node tells of it again and again. */
+function logLostNodes(cluster: Cluster, use: Use, log: Log): void {
+  const lost = new Set<string>()
+  cluster.on('node error', (error: Error, node: string) => {
+    if (!lost.has(node)) log.warn({ use, node, error: error.message }, 'a redis node is out of reach')
+    lost.add(node)
+  })
+  cluster.on('+node', (redis: Redis) => {
+    const node = `${redis.options.host}:${redis.options.port}`
+    redis.on('ready', () => {
+      if (lost.delete(node)) log.info({ use, node }, 'a redis node is back')
+    })
+  })
 }

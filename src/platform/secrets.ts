@@ -1,9 +1,18 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  hkdfSync,
+  randomBytes,
+  timingSafeEqual,
+} from 'node:crypto'
 
 const ALGORITHM = 'aes-256-gcm'
 const KEY_ID_BYTES = 4
 const IV_BYTES = 12
 const TAG_BYTES = 16
+const DERIVED_KEY_BYTES = 32
+const DERIVED_ID_BYTES = 8
 
 /** Encrypts what is stored but must be read back, such as signing secrets (AES-256-GCM). */
 export interface SecretBox {
@@ -25,6 +34,20 @@ export interface SecretBox {
    * @throws Error as `open` does
    */
   reseal(sealed: Buffer, context: string): Buffer | undefined
+  /**
+   * Keys for something else than sealing, one of each key (HKDF, RFC 5869): the current one's first; those of old
+   * keys are only to verify with.
+   *
+   * @param purpose keys of different purposes have nothing in common
+   */
+  deriveKeys(purpose: string): DerivedKey[]
+}
+
+export interface DerivedKey {
+  /** Names the key to everybody, and tells nothing of it. */
+  id: string
+  /** 32 bytes. */
+  key: Buffer
 }
 
 interface Key {
@@ -75,6 +98,7 @@ export function createSecretBox(key: string, oldKeys: readonly string[] = []): S
       const { plain, by, named } = unseal(sealed, context)
       return named && by.fingerprint === current.fingerprint ? undefined : seal(plain, context)
     },
+    deriveKeys: (purpose) => keys.map(({ bytes }) => deriveKey(bytes, purpose)),
   }
 }
 
@@ -82,6 +106,15 @@ function toKey(text: string): Key {
   const bytes = Buffer.from(text, 'base64')
   const digest = createHash('sha256').update('heliograph key fingerprint').update(bytes).digest()
   return { fingerprint: digest.toString('hex').slice(0, 16), id: digest.subarray(0, KEY_ID_BYTES), bytes }
+}
+
+function deriveKey(bytes: Buffer, purpose: string): DerivedKey {
+  const length = DERIVED_KEY_BYTES + DERIVED_ID_BYTES
+  const derived = Buffer.from(hkdfSync('sha256', bytes, '', `heliograph ${purpose}`, length))
+  return {
+    id: derived.subarray(DERIVED_KEY_BYTES).toString('hex'),
+    key: derived.subarray(0, DERIVED_KEY_BYTES),
+  }
 }
 
 /** @returns undefined when the key or the context is another, or the bytes are not what was encrypted */

@@ -1,39 +1,33 @@
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { createLocalBus } from '../../src/platform/bus/local.ts'
 import type { Bus } from '../../src/platform/bus/port.ts'
-import { createPostgresBus, createRedisBus } from '../../src/platform/bus/relay.ts'
-import { createLog } from '../../src/platform/log.ts'
-import { QUEUE_SCHEMA } from '../../src/platform/postgres/migrate.ts'
-import { createPool } from '../../src/platform/postgres/pool.ts'
-import { createTestDatabase, createTestRedis } from '../helpers/environment.ts'
+import { PREPARE, type PreparedBackend } from '../helpers/backends.ts'
+import { ALL_BACKENDS } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 
-const log = createLog('silent', 'test')
+interface Opened {
+  one: Bus
+  other: Bus
+  server?: PreparedBackend['server']
+}
 
 /** Each gives the buses of two processes; the local one is for an installation that is one process. */
-const BUSES: Record<string, () => Promise<[Bus, Bus]>> = {
+const BUSES: Record<string, (t: Test) => Promise<Opened>> = {
   async local() {
     const bus = createLocalBus()
-    return [bus, bus]
+    return { one: bus, other: bus }
   },
-  async redis() {
-    const url = await createTestRedis()
-    return [createRedisBus(url, log), createRedisBus(url, log)]
-  },
-  async postgres() {
-    const url = await createTestDatabase()
-    const open = (): Bus => {
-      const pool = createPool(url, { size: 8, name: 'test', schema: QUEUE_SCHEMA, log })
-      const bus = createPostgresBus(pool, log)
-      return { ...bus, close: () => bus.close().then(() => pool.end()) }
-    }
-    return [open(), open()]
-  },
+}
+for (const backend of ALL_BACKENDS) {
+  BUSES[backend] = async (t) => {
+    const { bus, server } = await PREPARE[backend](t)
+    return { one: bus(), other: bus(), server }
+  }
 }
 
 for (const [name, open] of Object.entries(BUSES)) {
   t.test(`bus, ${name}`, async (t) => {
-    const [one, other] = await open()
+    const { one, other, server } = await open(t)
     // The last test closes the first one.
     t.teardown(() => (one === other ? undefined : other.close()))
 
@@ -92,6 +86,28 @@ for (const [name, open] of Object.entries(BUSES)) {
       t.notOk(ended.includes('f'))
       endStill()
     })
+
+    if (server) {
+      t.test('its connection has a name of its own', async (t) => {
+        await until(
+          async () => (await server.connectionNames()).includes('outreach-ws-redis'),
+          'it is connected',
+        )
+        t.pass('outreach-ws-redis')
+      })
+
+      t.test('messages flow again by themselves when the server was lost', async (t) => {
+        const seen: unknown[] = []
+        const end = other.subscribe('key.revoked', (data) => seen.push(data))
+        await reach(one, seen, 'before')
+        await server.kill()
+        t.doesNotThrow(() => one.publish('key.revoked', 'during'))
+        await server.restart()
+        await reach(one, seen, 'after')
+        await reach(other, seen, 'after, its own')
+        end()
+      })
+    }
 
     t.test('publishing never throws, even when closed', async (t) => {
       await one.close()

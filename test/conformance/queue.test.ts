@@ -1,37 +1,17 @@
 import t from 'tap'
-import { createLog } from '../../src/platform/log.ts'
-import { QUEUE_SCHEMA } from '../../src/platform/postgres/migrate.ts'
-import { createPool } from '../../src/platform/postgres/pool.ts'
-import { createPostgresQueues, createRedisQueues } from '../../src/platform/queue/bullmq.ts'
 import type { Consumer, Queues } from '../../src/platform/queue/port.ts'
-import { createTestDatabase, createTestRedis } from '../helpers/environment.ts'
+import { REDIS_PREFIX } from '../../src/platform/redis.ts'
+import { PREPARE } from '../helpers/backends.ts'
+import { ALL_BACKENDS } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 
 interface Job {
   number: number
 }
 
-const log = createLog('silent', 'test')
-
-/** Two processes' worth of queues on one backend. */
-const BACKENDS: Record<string, () => Promise<() => Queues>> = {
-  async postgres() {
-    const url = await createTestDatabase()
-    return () => {
-      const pool = createPool(url, { size: 8, name: 'test', schema: QUEUE_SCHEMA, log })
-      const queues = createPostgresQueues(pool, log)
-      return { ...queues, close: () => queues.close().then(() => pool.end()) }
-    }
-  },
-  async redis() {
-    const url = await createTestRedis()
-    return () => createRedisQueues(url, log)
-  },
-}
-
-for (const [backend, prepare] of Object.entries(BACKENDS)) {
+for (const backend of ALL_BACKENDS) {
   t.test(`queue on ${backend}`, async (t) => {
-    const open = await prepare()
+    const { queues: open, server } = await PREPARE[backend](t)
     const opened: Queues[] = []
     const consumers: Consumer[] = []
     t.teardown(async () => {
@@ -179,6 +159,37 @@ for (const [backend, prepare] of Object.entries(BACKENDS)) {
       t.pass('closed while the job is under way')
       finish()
       await consumer.close(10_000)
+    })
+
+    if (!server) return
+    t.test('jobs flow again by themselves when the server was lost under them', async (t) => {
+      const queue = await ready('lost')
+      const handled = new Set<number>()
+      const handle = async ({ number }: Job) => void handled.add(number)
+      for (let process = 0; process < 2; process++)
+        consumers.push(queues().queue<Job>('lost').consume(handle, { concurrency: 5 }))
+      const waitingForJobs = async (): Promise<number> =>
+        (await server.connectionNames()).filter((name) => name.startsWith(`${REDIS_PREFIX}:`)).length
+      let added = 0
+      /** @returns whether it was taken */
+      const add = (): Promise<boolean> =>
+        queue.add([{ data: { number: added++ } }]).then(
+          () => true,
+          () => false,
+        )
+      await until(async () => (await add()) && handled.size > 20, 'jobs flow')
+      const before = await waitingForJobs()
+      await server.kill()
+      await until(async () => !(await add()), 'a job is refused, rather than kept waiting')
+      await server.restart()
+      await until(add, 'a job is taken')
+      const from = added
+      await until(async () => {
+        await add()
+        return [...handled].filter((number) => number >= from).length > 20
+      }, 'jobs flow again')
+      await until(async () => (await waitingForJobs()) === before, 'every consumer is back')
+      t.pass('without a new connection or consumer being asked for')
     })
   })
 }

@@ -62,6 +62,18 @@ t.test('started with no configuration it says what to do, and keeps its data', a
   t.equal(await keyOf(dataDir), key)
   t.equal((await append(second.url, key, 2)).status, 201)
   t.strictSame(await positions(second.url, key), [1, 2])
+
+  const submit = (origin: string) =>
+    call(second.url, 'POST', '/inquiries/submit', {
+      headers: { origin },
+      body: { type: '100_GENERAL', firstName: 'Ada', email: 'ada@example.com' },
+    })
+  const { status, body: inquiry } = await submit('http://localhost:5173')
+  t.equal(status, 201, 'a page of this machine sends inquiries without a key')
+  const { body: inquiries } = await call(second.url, 'GET', '/inquiries', { key })
+  t.strictSame(inquiries.data, [inquiry], 'to the default app')
+  t.equal((await submit('https://www.example.com')).status, 403, 'another page does not')
+
   t.equal(await second.end('SIGINT'), 0, 'so does SIGINT')
   t.notOk(existsSync(pidFile(dataDir)))
 })

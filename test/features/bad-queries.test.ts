@@ -27,6 +27,7 @@ t.test('queries that are not as they should be', async (t) => {
     '/files',
     '/platform-connections',
     '/link-codes',
+    '/inquiries',
     '/apps',
   ]
   const get = (path: string) =>
@@ -148,7 +149,7 @@ t.test('queries that are not as they should be', async (t) => {
     t.pass('all were refused')
   })
 
-  t.test('filters of entities, connections and link codes', async (t) => {
+  t.test('filters of entities, connections, link codes and inquiries', async (t) => {
     const bad: [string, string][] = [
       ['/users?name=x', '/name'],
       ['/files?filename=x', '/filename'],
@@ -166,6 +167,14 @@ t.test('queries that are not as they should be', async (t) => {
       ['/platform-connections?name=x', '/name'],
       ['/link-codes?platformUserId=x', '/platformUserId'],
       ['/link-codes?code=1234-5678-9012-5924', '/code'],
+      ['/inquiries?type=200', '/type'],
+      ['/inquiries?type=200_SALES&type=500_PRESS', '/type'],
+      ['/inquiries?email=ada', '/email'],
+      ['/inquiries?email=%00', '/email'],
+      ['/inquiries?order=up', '/order'],
+      ['/inquiries?createdAtGte=yesterday', '/createdAtGte'],
+      ['/inquiries?createdAtLte=2026-11-21', '/createdAtLte'],
+      ['/inquiries?subject=x', '/subject'],
     ]
     for (const [path, pointer] of bad) expectProblem(t, await get(path), invalid(pointer), path.slice(0, 60))
     t.pass('all were refused')

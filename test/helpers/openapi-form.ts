@@ -68,9 +68,16 @@ const FORM = {
           patternProperties: { '^[A-Za-z0-9._-]+$': defined('schema') },
           additionalProperties: false,
         },
-        securitySchemes: mapOf(
-          object({ type: { const: 'http' }, scheme: TEXT, description: TEXT }, ['type', 'scheme']),
-        ),
+        securitySchemes: mapOf({
+          anyOf: [
+            object({ type: { const: 'http' }, scheme: TEXT, description: TEXT }, ['type', 'scheme']),
+            object({ type: { const: 'apiKey' }, in: { const: 'query' }, name: TEXT, description: TEXT }, [
+              'type',
+              'in',
+              'name',
+            ]),
+          ],
+        }),
       }),
     },
     ['openapi', 'info', 'paths'],

@@ -29,7 +29,13 @@ export interface OpenApiDocument {
 }
 
 /** They answer monitors and browsers, who know nothing of problem documents. */
-export const WITHOUT_PROBLEMS: readonly string[] = ['isLive', 'isReady', 'getOpenApi']
+export const WITHOUT_PROBLEMS: readonly string[] = [
+  'isLive',
+  'isReady',
+  'getOpenApi',
+  'getAsyncApi',
+  'getBrowserClient',
+]
 
 /** Every object within a value, itself first. */
 export function* within(value: unknown): Generator<Json> {

@@ -13,34 +13,39 @@ export interface RedisServer {
   kill(): Promise<void>
   start(): Promise<void>
   stop(): Promise<void>
+  /** The names that its connections gave themselves. */
+  connectionNames(): Promise<string[]>
 }
 
-export async function startRedis(): Promise<RedisServer> {
-  const port = await freePort()
+/**
+ * Starts a Redis that keeps nothing on disk.
+ *
+ * @param options more of its settings, by their names on the command line
+ */
+export async function startRedis(
+  port?: number,
+  options: Record<string, string> = { databases: '4096' },
+): Promise<RedisServer> {
+  const chosen = port ?? (await freePort())
+  const settings = {
+    port: String(chosen),
+    bind: '127.0.0.1',
+    save: '',
+    appendonly: 'no',
+    'maxmemory-policy': 'noeviction',
+    ...options,
+  }
   let server: ChildProcess | undefined
   const redis: RedisServer = {
-    port,
-    url: `redis://127.0.0.1:${port}`,
+    port: chosen,
+    url: `redis://127.0.0.1:${chosen}`,
     async start() {
       server = spawn(
         'redis-server',
-        [
-          '--port',
-          String(port),
-          '--bind',
-          '127.0.0.1',
-          '--save',
-          '',
-          '--appendonly',
-          'no',
-          '--databases',
-          '4096',
-          '--maxmemory-policy',
-          'noeviction',
-        ],
+        Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
         { stdio: 'ignore' },
       )
-      await until(() => answers(port), 'redis-server answers')
+      await until(() => answers(chosen), 'redis-server answers')
     },
     async kill() {
       if (!server || server.exitCode !== null || server.signalCode !== null) return
@@ -53,6 +58,12 @@ export async function startRedis(): Promise<RedisServer> {
       await redis.start()
     },
     stop: () => redis.kill(),
+    async connectionNames() {
+      const client = new Redis(chosen, '127.0.0.1')
+      const list = String(await client.client('LIST'))
+      client.disconnect()
+      return [...list.matchAll(/ name=(\S*)/g)].map(([, name = '']) => name)
+    },
   }
   await redis.start()
   return redis

@@ -6,14 +6,18 @@ import { buildDeps, type Deps } from '../../src/deps.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { startWorker } from '../../src/worker.ts'
 import { createTestDatabase, createTestRedis } from './environment.ts'
+import { startRedisCluster } from './redis-cluster.ts'
 
 export const ADMIN_KEY = 'admin-key-of-the-tests'
 const ENCRYPTION_KEY = Buffer.alloc(32, 7).toString('base64')
 
-export type Backend = 'postgres' | 'redis'
+export type Backend = 'postgres' | 'redis' | 'cluster'
+/** For tests of what is built on queues and buses. */
 export const BACKENDS: readonly Backend[] = ['postgres', 'redis']
+/** For tests of queues and buses themselves: a cluster takes seconds to start. */
+export const ALL_BACKENDS: readonly Backend[] = [...BACKENDS, 'cluster']
 
-/** Settings that make retries and recoveries quick enough to wait for. */
+/** Settings that make retries and recoveries quick enough to wait for, and let tests do what they want. */
 const QUICK = {
   DELIVERY_RETRY_SCHEDULE: '50ms,50ms,50ms',
   DELIVERY_TIMEOUT_MS: '1000',
@@ -22,9 +26,11 @@ const QUICK = {
   SWEEP_INTERVAL_MS: '100',
   SUBSCRIPTION_HOLD_MS: '100',
   SHUTDOWN_TIMEOUT_MS: '5000',
+  // All tests come from one address.
+  INQUIRIES_PER_MINUTE: '100000',
 }
 
-/** Environment for a service on a database, and on Redis where a URL is given. */
+/** Environment for a service on a database, and on Redis where a URL is given, or a cluster where it is several. */
 export const serviceEnvironment = (
   databaseUrl: string,
   redisUrl: string | undefined,
@@ -34,6 +40,7 @@ export const serviceEnvironment = (
   PORT: '0',
   DATABASE_URL: databaseUrl,
   ...(redisUrl && { REDIS_URL: redisUrl }),
+  ...(redisUrl?.includes(',') && { APP_ENV_WEBSOCKET_REDIS_MODE: 'cluster' }),
   ADMIN_API_KEY: ADMIN_KEY,
   ENCRYPTION_KEY,
   OUTBOUND_ALLOW_CIDRS: '127.0.0.0/8',
@@ -133,10 +140,19 @@ export interface ServiceOptions {
   redisUrl?: string
 }
 
+/** A cluster is the test's own: its nodes have no logical databases to give out. */
+async function createRedisFor(t: Test, backend: Backend | undefined): Promise<string | undefined> {
+  if (backend === 'redis') return createTestRedis()
+  if (backend !== 'cluster') return undefined
+  const cluster = await startRedisCluster()
+  t.teardown(() => cluster.stop())
+  return cluster.url
+}
+
 /** A service in this process, on a database of its own, closed when the test ends. */
 export async function startService(t: Test, options: ServiceOptions = {}): Promise<Service> {
   const databaseUrl = options.databaseUrl ?? (await createTestDatabase())
-  const redisUrl = options.redisUrl ?? (options.backend === 'redis' ? await createTestRedis() : undefined)
+  const redisUrl = options.redisUrl ?? (await createRedisFor(t, options.backend))
   const config = loadConfig(serviceEnvironment(databaseUrl, redisUrl, options.settings))
   const { deps, close: closeDeps } = await buildDeps({
     config,

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseCidrs } from '../../src/platform/addresses.ts'
+import { clientNetwork, parseCidrs } from '../../src/platform/addresses.ts'
 
 t.test('lists of address ranges', async (t) => {
   t.same(parseCidrs(''), [])
@@ -35,4 +35,19 @@ t.test('lists of address ranges', async (t) => {
       range,
     )
   }
+})
+
+t.test('whose an address is', async (t) => {
+  const networks: Record<string, string[]> = {
+    '192.0.2.1': ['192.0.2.1', '::ffff:192.0.2.1', '::ffff:c000:201', '0:0:0:0:0:FFFF:192.0.2.1'],
+    '2001:db8:0:1::/64': ['2001:db8:0:1::', '2001:0DB8::1:0:0:0:9', '2001:db8:0:1:2:3:4:5'],
+    '2001:db8:0:0::/64': ['2001:db8::', '2001:db8::1', '2001:db8:0:0:ffff:ffff:ffff:ffff'],
+    '0:0:0:0::/64': ['::', '::1', '::1.2.3.4'],
+    '1:2:3:4::/64': ['1:2:3:4::', '1:2:3:4:5:6:7:8', '1:2:3:4::8', '1:2:3:4:5::'],
+    'fe80:0:0:0::/64': ['fe80::1', 'fe80::1%eth0', 'fe80::2%lo'],
+    'no address': ['no address'],
+    '': [''],
+  }
+  for (const [network, addresses] of Object.entries(networks))
+    for (const address of addresses) t.equal(clientNetwork(address), network, address)
 })

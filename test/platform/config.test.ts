@@ -11,6 +11,7 @@ t.test('nothing needs to be set', async (t) => {
     DATA_DIR: '.data',
     DATABASE_URL: undefined,
     REDIS_URL: undefined,
+    redis: undefined,
     ADMIN_API_KEY: undefined,
     ENCRYPTION_KEY: undefined,
     LOG_LEVEL: 'info',
@@ -40,6 +41,7 @@ t.test('what is set is read and converted', async (t) => {
     PORT: 0,
     DATABASE_URL,
     REDIS_URL: 'rediss://localhost',
+    redis: { mode: 'single', url: 'rediss://localhost' },
     LOG_LEVEL: 'silent',
     AUTO_REGISTER_EVENT_TYPES: false,
     MAX_PAYLOAD_BYTES: 2048,
@@ -61,7 +63,8 @@ t.test('a wrong value is named, with what it should be', async (t) => {
   const wrong: Record<string, string[]> = {
     PORT: ['abc', '-1', '65536', ' ', '3000.5', '3e3', '12abc', 'true', 'NaN', 'Infinity'],
     DATABASE_URL: ['mysql://localhost', 'localhost:5432'],
-    REDIS_URL: ['http://localhost', 'localhost:6379'],
+    REDIS_URL: ['http://localhost', 'localhost:6379', 'redis://a,redis://b'],
+    APP_ENV_WEBSOCKET_REDIS_MODE: ['sentinel', 'Cluster'],
     ADMIN_API_KEY: ['too short'],
     ENCRYPTION_KEY_OLD: ['short', `${'A'.repeat(43)}=,`, `${'A'.repeat(43)}= ${'A'.repeat(43)}=`],
     ENCRYPTION_KEY: ['short', 'A'.repeat(44), `${'A'.repeat(42)}!=`],
@@ -78,6 +81,11 @@ t.test('a wrong value is named, with what it should be', async (t) => {
     DELIVERY_GRACE_MS: ['0'],
     SWEEP_INTERVAL_MS: ['0'],
     SHUTDOWN_TIMEOUT_MS: ['0'],
+    ALLOWED_ORIGINS: ['example.com', 'null', 'https://*.example.com'],
+    TRUST_PROXY: ['true', 'proxy.example.com', '10.0.0.0/33'],
+    INQUIRIES_APP_ID: ['default', 'urn:uuid:019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'],
+    INQUIRIES_PER_MINUTE: ['0', '1.5'],
+    PROCESS_LEASE_MS: ['499'],
   }
   for (const [name, values] of Object.entries(wrong)) {
     for (const value of values) {
@@ -139,6 +147,48 @@ t.test('which private ranges webhooks may reach', async (t) => {
       'set: what it says and no more',
     )
   }
+})
+
+t.test('nodes of a Redis Cluster', async (t) => {
+  const read = (REDIS_URL: string) => loadConfig({ REDIS_URL, APP_ENV_WEBSOCKET_REDIS_MODE: 'cluster' }).redis
+  const plain = { mode: 'cluster', username: undefined, password: undefined, tls: false }
+  t.strictSame(read('redis://a'), { ...plain, nodes: [{ host: 'a', port: 6379 }] })
+  t.strictSame(read('redis://a:1/, redis://[::1]:2/0 ,redis://10.0.0.1'), {
+    ...plain,
+    nodes: [
+      { host: 'a', port: 1 },
+      { host: '::1', port: 2 },
+      { host: '10.0.0.1', port: 6379 },
+    ],
+  })
+  t.match(read('rediss://a,rediss://:p%2C%40@b,rediss://c'), {
+    tls: true,
+    username: undefined,
+    password: 'p,@',
+  })
+  t.match(read('redis://u:p@a,redis://u:p@b'), { username: 'u', password: 'p' })
+
+  const wrong: Record<string, RegExp> = {
+    'redis://a,b:2': /address 2 must be a URL/,
+    'redis://a,': /address 2 must be a URL/,
+    'redis://': /address 1 must be a URL/,
+    'redis://a:70000': /address 1 must be a URL/,
+    'redis://a,http://b': /address 2 must be a URL/,
+    'redis://a,redis://b/1': /address 2 names a database/,
+    'redis://a/0/1': /address 1 names a database/,
+    'redis://a,redis://b,rediss://c': /address 3 must begin with redis:/,
+    'redis://a?family=6': /address 1 must end/,
+    'redis://u:hunter2@a,redis://b,redis://u:other@c': /address 3 has another user or password/,
+    'redis://u:hunter2@a,redis://v:hunter2@b': /address 2 has another user or password/,
+    'redis://hunter2@a': /address 1 has a user without a password/,
+    'redis://:hunter2%zz@a': /address 1 has a user or password with a stray %/,
+    'redis://:hunter2,3@a': /address 1 must be a URL/,
+  }
+  for (const [url, message] of Object.entries(wrong)) {
+    t.throws(() => read(url), { name: 'ConfigError', message }, url)
+    t.throws(() => read(url), { message: /^(?!.*hunter2)/s }, 'it is not repeated')
+  }
+  t.throws(() => loadConfig({ APP_ENV_WEBSOCKET_REDIS_MODE: 'cluster' }), { message: /REDIS_URL: set it/ })
 })
 
 t.test('old encryption keys', async (t) => {

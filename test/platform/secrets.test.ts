@@ -137,6 +137,28 @@ t.test('sealing anew', async (t) => {
   t.throws(() => box.reseal(createSecretBox(newKey()).seal('plain', CONTEXT), CONTEXT), 'of another key')
 })
 
+t.test('keys are derived from each key for each purpose', async (t) => {
+  const [old, older] = [newKey(), newKey()]
+  const derived = createSecretBox(KEY, [old, older]).deriveKeys('tokens')
+  const alone = [KEY, old, older].map((key) => createSecretBox(key).deriveKeys('tokens')[0])
+  t.strictSame(derived, alone, 'the current one first, and the same in another process')
+  t.strictSame(
+    derived.map(({ key }) => key.length),
+    [32, 32, 32],
+  )
+  const others = createSecretBox(KEY, [old, older]).deriveKeys('else')
+  const all = [...derived, ...others]
+  t.equal(new Set(all.map(({ id }) => id)).size, 6, 'their ids differ')
+  t.equal(new Set(all.map(({ key }) => key.toString('hex'))).size, 6, 'and they do')
+  for (const { id, key } of all) {
+    t.match(id, /^[0-9a-f]{16}$/)
+    t.notOk(key.toString('hex').includes(id) || Buffer.from(KEY, 'base64').toString('hex').includes(id))
+    t.notOk(key.equals(Buffer.from(KEY, 'base64')))
+  }
+  const [known] = createSecretBox(Buffer.alloc(32, 7).toString('base64')).deriveKeys('observer tokens')
+  t.equal(known?.id, 'cb77c7675f05c2a2', 'tokens are there: another way to make it would end them all')
+})
+
 t.test('a fingerprint tells keys apart and does not tell the key', async (t) => {
   const { fingerprint } = createSecretBox(KEY)
   t.equal(createSecretBox(KEY).fingerprint, fingerprint)

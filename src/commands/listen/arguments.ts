@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig } from '../../config.ts'
 import { PATTERN_FORM } from '../../features/subscriptions/index.ts'
 import { isSigningSecret, newSigningSecret } from '../../platform/signing.ts'
-import { keptDefaultKey } from '../../welcome.ts'
+import { keptDefaultKey } from '../../default-app.ts'
 
 const DEFAULT_SERVICE = 'http://127.0.0.1:3000'
 const MAX_TIMEOUT_SECONDS = 86_400

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
 import type { Bus } from '../../platform/bus/port.ts'
 import type { AppKey } from '../../platform/http/auth.ts'
@@ -31,6 +32,14 @@ interface KnownKey extends AppKey {
 /** Finds the app of a key, keeping those that were used lately. */
 export interface KeyFinder {
   find(apiKey: string): Promise<AppKey | undefined>
+  /**
+   * Looks again at a key that somebody proved to have earlier.
+   *
+   * @returns undefined once it was revoked
+   */
+  findById(keyId: string): Promise<AppKey | undefined>
+  /** Which of some keys are revoked or were never there, as the database says at the moment. */
+  findRevoked(keyIds: readonly string[]): Promise<string[]>
   /** Makes every process ask the database again for a key. */
   forget(keyId: string): void
 }
@@ -49,18 +58,33 @@ export function createKeyFinder(db: Database, bus: Bus): KeyFinder {
     return row && { appId: row.app_id, keyId, scopes: new Set(row.scopes), secretHash: row.secret_hash }
   }
 
+  function findById(keyId: string): Promise<KnownKey | undefined> {
+    let loading = known.get(keyId)
+    if (!loading) {
+      loading = load(keyId)
+      known.set(keyId, loading)
+      loading.catch(() => known.delete(keyId))
+    }
+    return loading
+  }
+
   return {
     async find(apiKey) {
       const [, keyId, secret] = KEY_FORM.exec(apiKey) ?? []
       if (keyId === undefined || secret === undefined) return undefined
-      let loading = known.get(keyId)
-      if (!loading) {
-        loading = load(keyId)
-        known.set(keyId, loading)
-        loading.catch(() => known.delete(keyId))
-      }
-      const key = await loading
+      const key = await findById(keyId)
       return key && sameDigest(sha256(secret), key.secretHash) ? key : undefined
+    },
+    findById,
+    async findRevoked(keyIds) {
+      const rows = await db
+        .selectFrom('api_keys')
+        .select('id')
+        .where('id', '=', sql<string>`any(${keyIds}::text[])`)
+        .where('revoked_at', 'is', null)
+        .execute()
+      const live = new Set(rows.map(({ id }) => id))
+      return keyIds.filter((keyId) => !live.has(keyId))
     },
     forget(keyId) {
       known.delete(keyId)

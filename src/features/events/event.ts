@@ -16,6 +16,9 @@ export interface StoredEvent {
   orgid: string | null
   /** Its CloudEvents attributes as JSON text, when it was appended as a CloudEvent. */
   context: string | null
+  /** What it is about in its rooms; null for an event that is in none. */
+  topic: string | null
+  rooms: readonly string[]
   createdAt: Date
 }
 
@@ -61,8 +64,16 @@ export interface EventRow {
   external_id: string | null
   orgid: string | null
   context: string | null
+  topic: string | null
+  rooms: string | null
   created_at: Date
 }
+
+const NO_ROOMS: readonly string[] = []
+
+/** @param names with a space between them */
+export const roomsIn = (names: string | null): readonly string[] =>
+  names === null ? NO_ROOMS : names.split(' ')
 
 export const toStoredEvent = (row: EventRow): StoredEvent => ({
   appId: row.app_id,
@@ -78,5 +89,7 @@ export const toStoredEvent = (row: EventRow): StoredEvent => ({
   externalId: row.external_id,
   orgid: row.orgid,
   context: row.context,
+  topic: row.topic,
+  rooms: roomsIn(row.rooms),
   createdAt: row.created_at,
 })

@@ -63,8 +63,17 @@ export function createEventReader(db: Database, eventTypes: EventTypeService) {
     return row.head
   }
 
+  /** The position of the oldest event that is held; that of the next event where none is. */
+  async function oldest(appId: string): Promise<number> {
+    const { rows } = await sql<{ oldest: number }>`
+      select coalesce((select position from events where app_id = ${appId} order by position limit 1), head + 1) as oldest
+        from app_logs where app_id = ${appId}`.execute(db)
+    return rows[0]?.oldest ?? 1
+  }
+
   return {
     head,
+    oldest,
 
     async get(appId: string, id: string): Promise<StoredEvent> {
       const row = await db

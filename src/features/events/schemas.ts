@@ -203,6 +203,22 @@ const JsonSchemaDocument = AnyObject({
   examples: [{ type: 'object', required: ['order_id'], properties: { order_id: { type: 'string' } } }],
 })
 
+const TOPIC = {
+  description:
+    'What live messages of its events are about: a name with places such as `{payload.order_id}`. The type, unless given or when a place cannot be filled.',
+  examples: ['orders/shipped'],
+}
+
+const ROOMS = {
+  maxItems: 8,
+  description:
+    'Who observes its events: names of rooms with places such as `{payload.order_id}`. A room whose place cannot be filled is left out.',
+  examples: [['orders', 'orders/{payload.order_id}']],
+}
+
+/** Only so much of a template is looked at here: `parseTemplate` has its form. */
+const Template = Text(500)
+
 export const EventType = Type.Object(
   {
     id: Uuid(),
@@ -217,6 +233,8 @@ export const EventType = Type.Object(
     }),
     isGlobal: Type.Boolean({ description: 'Built in; every app has it and none can change it.' }),
     domain: Nullable(Type.String()),
+    topic: Nullable(Type.String(), TOPIC),
+    rooms: Type.Array(Type.String(), ROOMS),
     createdAt: Nullable(Timestamp(), { description: 'null for built-in types.' }),
     updatedAt: Nullable(Timestamp()),
   },
@@ -230,6 +248,8 @@ export const NewEventType = Type.Object(
     jsonSchema: Type.Optional(Nullable(JsonSchemaDocument)),
     enforceValidation: Type.Optional(Type.Boolean()),
     domain: Type.Optional(Nullable(Text(200))),
+    topic: Type.Optional(Nullable(Template, TOPIC)),
+    rooms: Type.Optional(Type.Array(Template, ROOMS)),
   },
   { additionalProperties: false },
 )

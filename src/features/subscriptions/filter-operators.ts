@@ -51,7 +51,8 @@ export function at(path: readonly string[], matches: PayloadMatches): PayloadMat
   }
 }
 
-function memberOf(value: unknown, name: string): unknown {
+/** What stands in the JSON under a name or a number; undefined where there is nothing. */
+export function memberOf(value: unknown, name: string): unknown {
   if (!isStructure(value) || !Object.hasOwn(value, name)) return undefined
   // an array's `length` is its own, too, but no number
   return Array.isArray(value) ? value[Number(name)] : value[name]

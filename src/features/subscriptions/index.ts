@@ -3,10 +3,11 @@ import { subscriptionRoutes } from './routes.ts'
 
 export { endAddressed, insertAddressed, updateAddressed, type AddressedSubscription } from './addressed.ts'
 export { cancelOwed } from './cancel.ts'
+export { memberOf } from './filter-operators.ts'
 export type { Flow } from './flow.ts'
 export { compilePatterns, PATTERN_FORM, type Matches } from './patterns.ts'
 export { compileRoute, type Route } from './route-of.ts'
-export { CreatedSubscription, NewSubscription } from './schemas.ts'
+export { CreatedSubscription, EventPattern, NewSubscription } from './schemas.ts'
 export {
   oldSecretsContext,
   openSecrets,

@@ -5,7 +5,7 @@ import { PayloadFilter } from './filter.ts'
 import { Batching, Concurrency, Ordering, RateLimit } from './flow.ts'
 import { PATTERN_FORM } from './patterns.ts'
 
-const EventPattern = Type.String({
+export const EventPattern = Type.String({
   minLength: 1,
   maxLength: 200,
   pattern: PATTERN_FORM,

@@ -5,7 +5,11 @@ import type { Bus } from './port.ts'
 export function createLocalBus(): Bus {
   const emitter = new EventEmitter()
   emitter.setMaxListeners(0)
+  let closed = false
   return {
+    get isReady() {
+      return !closed
+    },
     publish(topic, data) {
       setImmediate(() => emitter.emit(topic, data))
     },
@@ -14,6 +18,7 @@ export function createLocalBus(): Bus {
       return () => emitter.off(topic, listener)
     },
     async close() {
+      closed = true
       emitter.removeAllListeners()
     },
   }

@@ -1,25 +1,38 @@
 import { Relay, createPostgresRelayBackend, type RelaySubscription } from 'bullmq'
 import type { Log } from '../log.ts'
 import type { Pool } from '../postgres/pool.ts'
+import type { RedisAddress } from '../redis-address.ts'
 import { connectRedis, REDIS_PREFIX } from '../redis.ts'
 import { within } from '../within.ts'
-import type { Bus, Topic } from './port.ts'
+import { ORDERED, type Bus, type Topic } from './port.ts'
 
 const NAMESPACE = 'heliograph'
+/** What Redis lists the connection as (`CLIENT LIST`). */
+const CONNECTION_NAME = 'outreach-ws-redis'
 /** Messages under way; more than these are dropped, which the contract of the bus allows. */
 const MAX_UNDER_WAY = 1_000
+/** With so many under way the bus does not count as ready. */
+const MANY_UNDER_WAY = 100
 const CLOSE_TIMEOUT_MS = 3_000
+const SUBSCRIBE_AGAIN_MS = 500
+/** How long a close waits for what was published before. */
+const DRAIN_TIMEOUT_MS = 1_000
+/** How long the bus over Postgres does not count as ready after a failure: it has no connection to ask. */
+const PAUSE_AFTER_FAILURE_MS = 1_000
 
-/** The bus over Redis. */
-export function createRedisBus(url: string, log: Log): Bus {
-  const redis = connectRedis(url, 'consumer', log)
+/** The bus over Redis or a Redis Cluster. */
+export function createRedisBus(address: RedisAddress, log: Log): Bus {
+  const redis = connectRedis(address, 'consumer', log, CONNECTION_NAME)
   const relay = new Relay({
     connection: redis,
     prefix: REDIS_PREFIX,
     namespace: NAMESPACE,
     leaseDuration: 10_000,
   })
-  return createBus(relay, log, () => redis.disconnect())
+  return createBus(relay, log, {
+    isConnected: () => redis.status === 'ready',
+    disconnect: () => redis.disconnect(),
+  })
 }
 
 /** The bus over Postgres. @param pool its `search_path` is the queue library's schema; closed by its owner */
@@ -29,40 +42,80 @@ export function createPostgresBus(pool: Pool, log: Log): Bus {
     namespace: NAMESPACE,
     backend: createPostgresRelayBackend,
   })
-  return createBus(relay, log, () => {})
+  let failedAt = -Infinity
+  relay.on('error', () => (failedAt = performance.now()))
+  return createBus(relay, log, {
+    isConnected: () => performance.now() - failedAt > PAUSE_AFTER_FAILURE_MS,
+    disconnect: () => {},
+    onFailure: () => (failedAt = performance.now()),
+  })
 }
 
-function createBus(relay: Relay, log: Log, disconnect: () => void): Bus {
+interface Connection {
+  isConnected(): boolean
+  disconnect(): void
+  /** Told of a message that was not sent. */
+  onFailure?(): void
+}
+
+function createBus(relay: Relay, log: Log, connection: Connection): Bus {
   let underWay = 0
+  let started = false
   let closed = false
+  const lastOf = new Map<Topic, Promise<void>>()
   const warn = (error: Error): void => {
     if (!closed) log.warn({ error: error.message }, 'bus error')
   }
   relay.on('error', warn)
-  relay.waitUntilReady().catch(warn)
+  relay
+    .waitUntilReady()
+    .then(() => (started = true))
+    .catch(warn)
+
+  async function send(topic: Topic, data: unknown, before: Promise<void> | undefined): Promise<void> {
+    underWay += 1
+    try {
+      await before
+      await relay.publish(topic, data)
+    } catch (error) {
+      connection.onFailure?.()
+      warn(error as Error)
+    } finally {
+      underWay -= 1
+    }
+  }
 
   return {
+    get isReady() {
+      return started && !closed && underWay < MANY_UNDER_WAY && connection.isConnected()
+    },
     publish(topic, data) {
       if (closed || underWay >= MAX_UNDER_WAY) return
-      underWay += 1
-      relay
-        .publish(topic, data)
-        .catch(warn)
-        .finally(() => (underWay -= 1))
+      if (ORDERED.has(topic)) lastOf.set(topic, send(topic, data, lastOf.get(topic)))
+      else void send(topic, data, undefined)
     },
     subscribe(topic: Topic, listener) {
       let ended = false
       let subscription: RelaySubscription | undefined
       const end = (): void => void subscription?.unsubscribe().catch(warn)
-      relay
-        .subscribe(topic, (message) => {
-          if (!ended) listener(message.data)
-        })
-        .then((made) => {
-          subscription = made
-          if (ended) end()
-        })
-        .catch(warn)
+
+      /** The library asks once; a connection that is lost at that moment must not leave this process deaf. */
+      function begin(): void {
+        relay
+          .subscribe(topic, (message) => {
+            if (!ended) listener(message.data)
+          })
+          .then((made) => {
+            subscription = made
+            if (ended) end()
+          })
+          .catch((error: Error) => {
+            warn(error)
+            if (!ended && !closed) setTimeout(begin, SUBSCRIBE_AGAIN_MS).unref()
+          })
+      }
+
+      begin()
       return () => {
         ended = true
         end()
@@ -70,8 +123,9 @@ function createBus(relay: Relay, log: Log, disconnect: () => void): Bus {
     },
     async close() {
       closed = true
+      await within(DRAIN_TIMEOUT_MS, Promise.all(lastOf.values())).catch(() => {})
       await within(CLOSE_TIMEOUT_MS, relay.close()).catch(() => {})
-      disconnect()
+      connection.disconnect()
     },
   }
 }

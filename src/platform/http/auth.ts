@@ -19,6 +19,11 @@ export const SCOPES = [
   'messages:write',
   'link-codes:read',
   'link-codes:write',
+  'inquiries:read',
+  'inquiries:submit',
+  'observation:read',
+  'observation:publish',
+  'observation:tokens',
 ] as const
 
 export type Scope = (typeof SCOPES)[number]
@@ -32,8 +37,13 @@ export interface AppKey {
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Who may call the route; `any-key` looks at scopes itself. A route that does not say is refused when the server is built. */
-    access?: 'public' | 'admin' | 'any-key' | Scope
+    /**
+     * Who may call the route; `any-key` looks at scopes itself, `observer` is for keys with `observation:read` and for
+     * observer tokens. A route that does not say is refused when the server is built.
+     */
+    access?: 'public' | 'admin' | 'any-key' | 'observer' | Scope
+    /** Requests without the header pass too, with `appKey` null; the route says whose they are. */
+    keyOptional?: boolean
   }
   interface FastifyRequest {
     appKey: AppKey | null
@@ -45,6 +55,8 @@ export interface AuthOptions {
   adminApiKey: string | undefined
   /** @returns undefined for a key that does not exist or was revoked */
   findAppKey(token: string): Promise<AppKey | undefined>
+  /** Finds out what an observer may do and keeps it with the request. @throws Problem for whoever may not observe */
+  authenticateObserver(request: FastifyRequest): Promise<void>
 }
 
 /** Checks `Authorization: Bearer <key>` before anything else of a request is looked at. */
@@ -57,9 +69,14 @@ export function registerAuth(app: FastifyInstance, options: AuthOptions): void {
     throw new Error(`${String(route.method)} ${route.url} does not say who may call it (config.access).`)
   })
   app.addHook('onRequest', async (request) => {
-    const access = request.routeOptions.config.access
+    const { access, keyOptional } = request.routeOptions.config
     if (access === 'public' || access === undefined) return // undefined: no route was found
+    if (access === 'observer') return options.authenticateObserver(request)
+    if (keyOptional && request.headers.authorization === undefined) return
     const token = bearerToken(request)
+    if (token === undefined) {
+      throw new Problem('unauthorized', 'Send the header "Authorization: Bearer <API key>".')
+    }
     if (access === 'admin') {
       if (adminDigest && sameDigest(sha256(token), adminDigest)) return
       throw new Problem(
@@ -68,19 +85,22 @@ export function registerAuth(app: FastifyInstance, options: AuthOptions): void {
       )
     }
     const key = await options.findAppKey(token)
-    if (!key) throw new Problem('unauthorized', 'The API key is not known or was revoked.')
+    if (!key) throw unknownKey()
     if (access !== 'any-key' && !key.scopes.has(access)) throw missingScope(access)
     request.appKey = key
   })
 }
 
+export const unknownKey = (): Problem =>
+  new Problem('unauthorized', 'The API key is not known or was revoked.')
+
 export const missingScope = (scope: Scope): Problem =>
   new Problem('forbidden', `The API key needs the scope "${scope}".`)
 
-function bearerToken(request: FastifyRequest): string {
+/** What follows `Bearer` in the header `Authorization`; undefined without it, or when it is of another scheme. */
+export function bearerToken(request: FastifyRequest): string | undefined {
   const [scheme, token] = (request.headers.authorization ?? '').split(' ')
-  if (scheme?.toLowerCase() === 'bearer' && token) return token
-  throw new Problem('unauthorized', 'Send the header "Authorization: Bearer <API key>".')
+  return scheme?.toLowerCase() === 'bearer' && token ? token : undefined
 }
 
 /** The app whose key the request carries. Only for routes whose access is a scope. */

@@ -65,6 +65,10 @@ export function toProblem(error: unknown, request: FastifyRequest): Problem {
   if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') {
     return new Problem('unsupported-media-type', 'Send the body as application/json.')
   }
+  if (code === 'FST_ERR_BAD_URL') {
+    // Its own message has the whole URL, and so whatever is in the query.
+    return new Problem('validation-failed', 'The path of the URL has a "%" that stands for nothing.')
+  }
   if (isUnavailable(error)) {
     request.log.error({ error: message }, 'database unavailable')
     return new Problem(

@@ -10,6 +10,13 @@ export interface OpenApiOptions {
 }
 
 /** Makes the OpenAPI 3.1 document of the routes that follow, and serves it for people at `/docs`. */
+/** How observers show who they are, for the schemas of live routes. */
+export const OBSERVER_SECURITY: Record<string, string[]>[] = [
+  { appKey: [] },
+  { observerToken: [] },
+  { observerTokenInUrl: [] },
+]
+
 export async function registerOpenApi(
   app: FastifyInstance,
   { version, webhooks }: OpenApiOptions,
@@ -34,6 +41,17 @@ export async function registerOpenApi(
             description: 'A key of an app, with the scope of the operation.',
           },
           adminKey: { type: 'http', scheme: 'bearer', description: 'The admin key.' },
+          observerToken: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'A token of POST /observation/tokens.',
+          },
+          observerTokenInUrl: {
+            type: 'apiKey',
+            in: 'query',
+            name: 'token',
+            description: 'The same, since a browser cannot set headers. A key is never taken in a URL.',
+          },
         },
       },
       security: [{ appKey: [] }],

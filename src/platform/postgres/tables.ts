@@ -122,8 +122,10 @@ export interface Events {
   origin_event_id: string | null
   payload: string
   position: number
+  rooms: string | null
   schema_valid: boolean | null
   schema_version: number | null
+  topic: string | null
   type: string
 }
 
@@ -136,7 +138,9 @@ export interface EventTypes {
   enforce_validation: Generated<boolean>
   id: string
   name: string
+  rooms: Generated<string[]>
   schema_version: Generated<number>
+  topic: string | null
   updated_at: Generated<Timestamp>
 }
 
@@ -159,6 +163,19 @@ export interface Files {
   size_bytes: number | null
   updated_at: Generated<Timestamp>
   url: string | null
+}
+
+export interface Inquiries {
+  app_id: string
+  business_name: string | null
+  created_at: Timestamp
+  email: string
+  first_name: string
+  id: number
+  last_name: string | null
+  message: string | null
+  subject: string | null
+  type: string
 }
 
 export interface Installation {
@@ -201,6 +218,22 @@ export interface PlatformUsers {
   profile_picture_url: string | null
   updated_at: Generated<Timestamp>
   user_id: string
+}
+
+export interface Presence {
+  app_id: string
+  connection_id: string
+  info: string | null
+  joined_at: Generated<Timestamp>
+  member_id: string
+  process_id: string
+  room: string
+}
+
+export interface ProcessLeases {
+  lease_until: Timestamp
+  number: number
+  process_id: string
 }
 
 export interface Recoveries {
@@ -293,10 +326,13 @@ export interface DB {
   event_types: EventTypes
   events: Events
   files: Files
+  inquiries: Inquiries
   installation: Installation
   link_codes: LinkCodes
   platform_connections: PlatformConnections
   platform_users: PlatformUsers
+  presence: Presence
+  process_leases: ProcessLeases
   recoveries: Recoveries
   sent_messages: SentMessages
   subscription_slots: SubscriptionSlots

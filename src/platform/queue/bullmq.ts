@@ -9,6 +9,7 @@ import {
 } from 'bullmq'
 import type { Log } from '../log.ts'
 import type { Pool, PoolClient } from '../postgres/pool.ts'
+import type { RedisAddress } from '../redis-address.ts'
 import { connectRedis, REDIS_PREFIX } from '../redis.ts'
 import { within } from '../within.ts'
 import type { Consumer, Queue, Queues } from './port.ts'
@@ -17,13 +18,15 @@ const JOB_NAME = 'job'
 /** How long an append may hold on to the memory of jobs that the backend does not answer for. */
 const ADD_TIMEOUT_MS = 5_000
 const CONNECT_AGAIN_MS = 500
+/** How long a consumer rests after its connection was lost under a command. */
+const RUN_AGAIN_MS = 1_000
 /** History is in Postgres. */
 const KEEP_NOTHING = { removeOnComplete: true, removeOnFail: true, attempts: 1 }
 
-/** Queues in Redis: for many API and worker processes. */
-export function createRedisQueues(url: string, log: Log): Queues {
-  const producers = connectRedis(url, 'producer', log)
-  const consumers = connectRedis(url, 'consumer', log)
+/** Queues in Redis or a Redis Cluster: for many API and worker processes. */
+export function createRedisQueues(address: RedisAddress, log: Log): Queues {
+  const producers = connectRedis(address, 'producer', log)
+  const consumers = connectRedis(address, 'consumer', log)
   return createQueues({
     factory: createRedisBackend,
     // The version check fails for good when the connection is lost during it; the consumers' one suffices.
@@ -137,7 +140,7 @@ function consume(
   const worker = new Worker(
     name,
     async (job) => handler(job.data as never),
-    { ...backend.consumer, concurrency, maxStalledCount: 10 } as never,
+    { ...backend.consumer, concurrency, maxStalledCount: 10, runRetryDelay: RUN_AGAIN_MS } as never,
     backend.factory,
   )
   worker.on('error', (error) => backend.log.warn({ queue: name, error: error.message }, 'queue error'))

@@ -64,6 +64,8 @@ t.test('event types', async (t) => {
       enforceValidation: false,
       isGlobal: false,
       domain: 'shop',
+      topic: null,
+      rooms: [],
     })
     t.strictSame((await client.get(`/event-types/${id}`)).body, type)
 

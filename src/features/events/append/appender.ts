@@ -3,7 +3,7 @@ import { Problem } from '../../../platform/http/problems.ts'
 import { isDataError, isUniqueViolation } from '../../../platform/postgres/errors.ts'
 import { executorIn, type Database, type Pool } from '../../../platform/postgres/pool.ts'
 import type { EventTypeService } from '../types/service.ts'
-import type { EventState, StoredEvent } from '../event.ts'
+import { roomsIn, type EventState, type StoredEvent } from '../event.ts'
 import { refuseUnknownOrigins } from './origins.ts'
 import {
   checkSchemas,
@@ -335,6 +335,8 @@ function toAppended(appId: string, event: PreparedEvent, position: number, creat
       externalId: event.externalId,
       orgid: event.orgid,
       context: event.context,
+      topic: event.topic,
+      rooms: roomsIn(event.rooms),
       createdAt,
     },
     state: { status: owed ? 'pending' : 'completed', processedAt: owed ? null : createdAt },

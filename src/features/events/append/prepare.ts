@@ -64,6 +64,10 @@ export interface PreparedEvent {
   externalId: string | null
   orgid: string | null
   context: string | null
+  /** What it is about in its rooms; null for an event that is in none. */
+  topic: string | null
+  /** Names with a space between them. */
+  rooms: string | null
   keys: readonly EventKey[]
   deliveries: readonly PreparedDelivery[]
 }
@@ -104,7 +108,7 @@ export function unknownTypes(events: readonly NewEvent[], routing: Routing): str
 }
 
 /**
- * Checks events against the schemas of their types and works out who is owed them.
+ * Checks events against the schemas of their types and works out who is owed them and which rooms they are in.
  *
  * @param keys of each event, in their order
  * @throws Problem `schema-violation` listing the violations, with pointers into the request body
@@ -120,6 +124,7 @@ export function prepareEvents(
     const type = routing.typeOf(event.type)
     if (!type) throw new Error(`The type ${event.type} was not registered.`)
     const edges = event.edges ?? []
+    const observed = type.roomsOf?.(event.payloadValue)
     return {
       id: event.id ?? newId(),
       eventTypeId: type.id,
@@ -133,6 +138,8 @@ export function prepareEvents(
       externalId: event.externalId ?? null,
       orgid: event.orgid ?? null,
       context: event.context ?? null,
+      topic: observed?.topic ?? null,
+      rooms: observed?.rooms ?? null,
       keys: keys[index] ?? [],
       deliveries: deliveriesOf(event, routing),
     }

@@ -5,6 +5,7 @@ import type { Database } from '../../../platform/postgres/pool.ts'
 import { compileRoute, type Flow, type Route } from '../../subscriptions/index.ts'
 import { GLOBAL_SCHEMA_VERSION } from '../types/global-schemas.ts'
 import { GLOBAL_TYPES } from '../types/global-types.ts'
+import { compileRooms, type DeclaredRooms, type RoomsOf } from '../types/rooms.ts'
 
 /** Apps whose routing a process keeps. */
 const CACHE_SIZE = 10_000
@@ -14,6 +15,8 @@ export interface RoutedType {
   enforce: boolean
   /** The current schema, compiled; undefined for a type without one. */
   schema: { version: number; validate: Validate } | undefined
+  /** undefined for a type whose events are in no room. */
+  roomsOf: RoomsOf | undefined
 }
 
 /**
@@ -39,7 +42,7 @@ export interface RoutingCache {
   drop(appId: string, stale: Routing): void
 }
 
-interface LoadedType {
+interface LoadedType extends DeclaredRooms {
   id: string
   name: string
   enforce: boolean
@@ -69,7 +72,8 @@ export function createRoutingCache(db: Database): RoutingCache {
     }>`
       select l.types_version, l.subscriptions_version,
         (select coalesce(json_agg(json_build_object('id', t.id, 'name', t.name, 'enforce', t.enforce_validation,
-                                                    'version', t.schema_version, 'schema', s.json_schema)), '[]')
+                                                    'version', t.schema_version, 'schema', s.json_schema,
+                                                    'topic', t.topic, 'rooms', t.rooms)), '[]')
            from event_types t
            left join event_type_schemas s
              on s.app_id = t.app_id and s.event_type_id = t.id and s.version = t.schema_version
@@ -97,9 +101,12 @@ export function createRoutingCache(db: Database): RoutingCache {
     }
   }
 
-  function toRouted(appId: string, { id, enforce, version, schema }: LoadedType): RoutedType {
-    if (schema === null) return { id, enforce, schema: undefined }
-    return { id, enforce, schema: { version, validate: compiledLater(`${appId}/${id}/${version}`, schema) } }
+  function toRouted(appId: string, type: LoadedType): RoutedType {
+    const { id, enforce, version, schema } = type
+    const roomsOf = compileRooms(type.name, type)
+    if (schema === null) return { id, enforce, schema: undefined, roomsOf }
+    const validate = compiledLater(`${appId}/${id}/${version}`, schema)
+    return { id, enforce, schema: { version, validate }, roomsOf }
   }
 
   /** Compiling takes long enough that an app's thousands of schemas must not be compiled all at once. */
@@ -150,11 +157,12 @@ function compileStored(schema: object): Validate {
 
 /** The built-in types; none of them enforces its schema. */
 const GLOBAL: ReadonlyMap<string, RoutedType> = new Map(
-  [...GLOBAL_TYPES.values()].map(({ id, name, jsonSchema }) => {
+  [...GLOBAL_TYPES.values()].map((type) => {
+    const { id, name, jsonSchema } = type
     const schema = jsonSchema
       ? { version: GLOBAL_SCHEMA_VERSION, validate: compileSchema(jsonSchema) }
       : undefined
-    return [name, { id, enforce: false, schema }]
+    return [name, { id, enforce: false, schema, roomsOf: compileRooms(name, type) }]
   }),
 )
 

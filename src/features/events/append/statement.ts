@@ -27,32 +27,32 @@ with app as materialized (
   returning l.app_id, k.number, l.head - k.count as base, clock_timestamp() as at
 ), stored_events as (
   insert into events (app_id, id, position, event_type_id, type, schema_version, schema_valid, payload, edges,
-                      origin_event_id, external_id, orgid, context, created_at)
+                      origin_event_id, external_id, orgid, context, topic, rooms, created_at)
   select h.app_id, e.id, h.base + e.place, e.event_type_id, e.type, e.schema_version, e.schema_valid, e.payload,
-         e.edges, e.origin_event_id, e.external_id, e.orgid, e.context, h.at
+         e.edges, e.origin_event_id, e.external_id, e.orgid, e.context, e.topic, e.rooms, h.at
     from unnest($5::int4[], $6::int4[], $7::uuid[], $8::uuid[], $9::text[], $10::int4[], $11::bool[], $12::json[],
-                $13::json[], $14::uuid[], $15::text[], $16::text[], $17::json[])
+                $13::json[], $14::uuid[], $15::text[], $16::text[], $17::json[], $18::text[], $19::text[])
       as e(app, place, id, event_type_id, type, schema_version, schema_valid, payload, edges, origin_event_id,
-           external_id, orgid, context)
+           external_id, orgid, context, topic, rooms)
     join head h on h.number = e.app
 ), stored_edges as (
   insert into event_edges (app_id, event_id, ordinal, type, target_type, target_id, position)
   select h.app_id, e.event_id, e.ordinal, e.type, e.target_type, e.target_id, h.base + e.place
-    from unnest($18::int4[], $19::int4[], $20::uuid[], $21::int4[], $22::text[], $23::text[], $24::text[])
+    from unnest($20::int4[], $21::int4[], $22::uuid[], $23::int4[], $24::text[], $25::text[], $26::text[])
       as e(app, place, event_id, ordinal, type, target_type, target_id)
     join head h on h.number = e.app
 ), stored_keys as (
   insert into event_keys (app_id, kind, value, event_id, content_hash)
   select h.app_id, k.kind, k.value, k.event_id, k.content_hash
-    from unnest($25::int4[], $26::text[], $27::text[], $28::uuid[], $29::bytea[])
+    from unnest($27::int4[], $28::text[], $29::text[], $30::uuid[], $31::bytea[])
       as k(app, kind, value, event_id, content_hash)
     join head h on h.number = k.app
 ), owed as (
   insert into deliveries (app_id, id, event_id, position, subscription_id, ordering_key, created_at, next_attempt_at,
                           due_at)
   select h.app_id, d.id, d.event_id, h.base + d.place, d.subscription_id, d.ordering_key, h.at, h.at,
-         h.at + $30::int4 * interval '1 millisecond'
-    from unnest($31::int4[], $32::int4[], $33::uuid[], $34::uuid[], $35::uuid[], $36::text[])
+         h.at + $32::int4 * interval '1 millisecond'
+    from unnest($33::int4[], $34::int4[], $35::uuid[], $36::uuid[], $37::uuid[], $38::text[])
       as d(app, place, id, event_id, subscription_id, ordering_key)
     join head h on h.number = d.app
 )
@@ -111,6 +111,8 @@ export async function runAppend(
       pgArray.text(column((event) => event.externalId)),
       pgArray.text(column((event) => event.orgid)),
       pgArray.json(column((event) => event.context)),
+      pgArray.text(column((event) => event.topic)),
+      pgArray.text(column((event) => event.rooms)),
 
       pgArray.int4(edges.map(({ app }) => app)),
       pgArray.int4(edges.map(({ place }) => place)),

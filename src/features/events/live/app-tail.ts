@@ -1,3 +1,5 @@
+import { setImmediate as nextTick, setTimeout as wait } from 'node:timers/promises'
+import { LRUCache } from 'lru-cache'
 import type { Log } from '../../../platform/log.ts'
 import type { StoredEvent } from '../event.ts'
 import type { EventReader } from '../reads.ts'
@@ -7,8 +9,15 @@ const RING_EVENTS = 1_000
 const RING_CHARACTERS = 8 * 1024 * 1024
 /** Events read from the table at once. */
 const PAGE = 500
-/** Events given to a sink at once: what one slow receiver can have waiting is bounded by it. */
+/** Parts of the table kept in memory for observers that are further behind. */
+const PAGES = 8
+/** Events given to a sink at once, and characters of their payloads: what one slow receiver can have waiting. */
 const SLICE = 200
+const SLICE_CHARACTERS = 256 * 1024
+/** Observers are given something for a third of the time at most, unless that takes longer than the longest pause allows. */
+const PAUSE_PER_GIVING = 2
+/** The shortest pause that is worth a timer, and the longest. */
+const PAUSE_MS = { min: 1, max: 20 }
 
 /**
  * Some events in a row. One slice serves every observer at its place, so what is made of it, such as bytes
@@ -32,18 +41,22 @@ export interface Sink {
 
 export interface Observer {
   /** The position of the last event that it was given, or began after. */
-  readonly position: number
+  position(): number
   drained(): void
   end(): void
 }
 
 export interface AppTail {
   readonly observers: number
+  /** Whether what follows a position is in memory. */
+  covers(position: number): boolean
   observe(after: number | undefined, sink: Sink): Observer
   /** Reads what was committed by now and gives it to the observers. */
   advance(): Promise<void>
   /** `advance` without waiting for it. */
   wake(): void
+  /** `wake`, unless that was done within so many milliseconds. */
+  poll(everyMs: number): void
 }
 
 interface State {
@@ -73,8 +86,10 @@ export function createAppTail(options: {
   let ring: StoredEvent[] = []
   let ringCharacters = 0
   let slices = new Map<number, Slice>()
+  const pages = new LRUCache<number, Promise<Slice>>({ max: PAGES })
   let advancing: Promise<void> | undefined
   let again = false
+  let readAt = -Infinity
   const states = new Set<State>()
 
   function advance(): Promise<void> {
@@ -83,15 +98,32 @@ export function createAppTail(options: {
     return advancing
   }
 
+  function wake(): void {
+    advance().catch((error: Error) => log.warn({ appId, error: error.message }, 'the log could not be read'))
+  }
+
   async function read(): Promise<void> {
     do {
       again = false
+      readAt = performance.now()
       const events = await reader.readAfter(appId, head, PAGE)
       if (events.length === 0) continue
       if (events.length === PAGE) again = true
       extendRing(events)
-      for (const state of states) pump(state)
+      await giveAll()
     } while (again)
+  }
+
+  /**
+   * Gives what was read to every observer, and pauses twice as long as that took. With many observers a write to
+   * each is what costs, however much it holds: what comes meanwhile goes out in one.
+   */
+  async function giveAll(): Promise<void> {
+    const began = performance.now()
+    for (const state of states) pump(state)
+    await nextTick() // by when the sockets are written
+    const pause = (performance.now() - began) * PAUSE_PER_GIVING
+    if (pause >= PAUSE_MS.min) await wait(Math.min(pause, PAUSE_MS.max))
   }
 
   function extendRing(events: readonly StoredEvent[]): void {
@@ -114,7 +146,7 @@ export function createAppTail(options: {
     const first = head - ring.length + 1
     if (position + 1 < first) return undefined
     const start = position + 1 - first
-    const slice: Slice = { events: ring.slice(start, start + SLICE), made: new Map() }
+    const slice: Slice = { events: cut(ring, start), made: new Map() }
     slices.set(position, slice)
     return slice
   }
@@ -132,14 +164,30 @@ export function createAppTail(options: {
     }
   }
 
+  /** Those that were cut off together come back together, to the same place. */
+  function pageAfter(position: number): Promise<Slice> {
+    let page = pages.get(position)
+    if (!page) {
+      page = reader
+        .readAfter(appId, position, SLICE)
+        .then((events) => ({ events: cut(events, 0), made: new Map() }))
+      pages.set(position, page)
+      page.catch(() => pages.delete(position))
+    }
+    return page
+  }
+
   /** Reads the table for an observer that the ring does not reach back to. */
   async function catchUp(state: State): Promise<void> {
     state.catchingUp = true
     try {
       while (!state.ended && !state.blocked && state.position < head - ring.length) {
-        const events = await reader.readAfter(appId, state.position, SLICE)
-        if (events.length === 0) break
-        if (!state.ended) give(state, { events, made: new Map() })
+        const slice = await pageAfter(state.position)
+        if (slice.events.length === 0) {
+          pages.delete(state.position)
+          break
+        }
+        if (!state.ended) give(state, slice)
       }
     } catch (error) {
       log.warn({ appId, error: (error as Error).message }, 'an observer could not be caught up')
@@ -156,6 +204,7 @@ export function createAppTail(options: {
     get observers() {
       return states.size
     },
+    covers: (position) => position >= head - ring.length,
     observe(after, sink) {
       // A position beyond the log, from before a restore of the database, means: from now on.
       const state: State = {
@@ -169,9 +218,7 @@ export function createAppTail(options: {
       // In a later tick, when the caller has the observer in hand.
       setImmediate(() => pump(state))
       return {
-        get position() {
-          return state.position
-        },
+        position: () => state.position,
         drained() {
           state.blocked = false
           pump(state)
@@ -183,10 +230,20 @@ export function createAppTail(options: {
       }
     },
     advance,
-    wake() {
-      advance().catch((error: Error) =>
-        log.warn({ appId, error: error.message }, 'the log could not be read'),
-      )
+    wake,
+    poll(everyMs) {
+      if (performance.now() - readAt >= everyMs) wake()
     },
   }
+}
+
+/** A slice of some events from a place on: always one event, more as far as they are small. */
+function cut(events: readonly StoredEvent[], start: number): StoredEvent[] {
+  let end = start
+  let characters = 0
+  while (end < events.length && end - start < SLICE && (end === start || characters < SLICE_CHARACTERS)) {
+    characters += (events[end] as StoredEvent).payload.length
+    end += 1
+  }
+  return events.slice(start, end)
 }

@@ -20,6 +20,8 @@ export interface LogTail {
    * @returns the observer, and the position it begins after
    */
   observe(appId: string, after: number | undefined, sink: Sink): Promise<Observer>
+  /** Whether the log still holds everything that follows a position, which may lie beyond its end. */
+  holds(appId: string, position: number): Promise<boolean>
   /** Says that logs grew: to this process now, to the others within milliseconds. */
   grew(appIds: readonly string[]): void
   close(): void
@@ -41,7 +43,7 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
     for (const [appId, entry] of tails) {
       if (entry.tail.observers > 0) {
         entry.idleSince = undefined
-        entry.tail.wake()
+        entry.tail.poll(POLL_MS)
       } else {
         entry.idleSince ??= Date.now()
         if (Date.now() - entry.idleSince > KEEP_MS) tails.delete(appId)
@@ -52,7 +54,8 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
   function publish(): void {
     publishing = undefined
     if (dirty.size === 0) return
-    bus.publish('log.grew', { from: processId, apps: [...dirty] })
+    // While it is not, the others see by their polls; what is sent late would only be in the way.
+    if (bus.isReady) bus.publish('log.grew', { from: processId, apps: [...dirty] })
     dirty = new Set()
     publishing = setTimeout(publish, PUBLISH_EVERY_MS)
   }
@@ -71,6 +74,10 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
       entry.idleSince = undefined
       await entry.tail.advance()
       return entry.tail.observe(after, sink)
+    },
+    async holds(appId, position) {
+      if (tails.get(appId)?.tail.covers(position)) return true
+      return position + 1 >= (await reader.oldest(appId))
     },
     grew(appIds) {
       for (const appId of appIds) {

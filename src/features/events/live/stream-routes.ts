@@ -105,7 +105,7 @@ class Stream {
       closed()
       const seconds = Math.round((performance.now() - started) / 1000)
       this.#request.log.info(
-        { appId: appIdOf(this.#request), seconds, position: this.#observer?.position },
+        { appId: appIdOf(this.#request), seconds, position: this.#observer?.position() },
         'stream ended',
       )
     })
@@ -125,11 +125,11 @@ class Stream {
         throw error
       })
     this.#observer = observer
-    this.#announced = observer.position
+    this.#announced = observer.position()
     if (gone) return observer.end()
     this.#reply.hijack()
     raw.writeHead(200, { ...(this.#reply.getHeaders() as Record<string, string>), ...SSE_HEADERS })
-    raw.write(encodeRetry(randomRetry()) + encodeId(String(observer.position)))
+    raw.write(encodeRetry(randomRetry()) + encodeId(String(observer.position())))
   }
 
   /** Ends the stream; the client comes back and resumes. */
@@ -168,7 +168,7 @@ class Stream {
   #heartbeat(): void {
     const { raw } = this.#reply
     if (!this.#observer || raw.writableNeedDrain) return
-    const { position } = this.#observer
+    const position = this.#observer.position()
     raw.write(position > this.#announced ? encodeId(String(position)) : encodeComment('still here'))
     this.#announced = position
   }

@@ -1,8 +1,10 @@
 import { idForName } from '../../../platform/ids.ts'
+import { WebSocketRooms, WebSocketTopics } from '../../../platform/rooms/names.ts'
 import { ACTIVATION, CODE, MERGE, MESSAGE, REPORT } from './global-schemas.ts'
+import type { DeclaredRooms } from './rooms.ts'
 
 /** A type that every app has. */
-export interface GlobalType {
+export interface GlobalType extends DeclaredRooms {
   id: string
   name: string
   description: string
@@ -16,7 +18,10 @@ const type = (
   domain: string,
   description: string,
   jsonSchema: object | null = null,
-): GlobalType => ({ id: idForName(name), name, description, domain, jsonSchema })
+  { topic, rooms }: DeclaredRooms = { topic: null, rooms: [] },
+): GlobalType => ({ id: idForName(name), name, description, domain, jsonSchema, topic, rooms })
+
+const INQUIRIES = WebSocketRooms.build({ paths: ['outreach', 'inquiries'] })
 
 /** The types of SPEC sections 2, 5 and 6. Their ids follow from their names, so they are the same everywhere. */
 const ALL: readonly GlobalType[] = [
@@ -40,7 +45,10 @@ const ALL: readonly GlobalType[] = [
   type('event.reminder', 'calendar', 'A calendar event is near.'),
   type('transfer.initiated', 'banking', 'A transfer was started.'),
   type('transfer.settled', 'banking', 'A transfer was settled.'),
-  type('inquiry.submitted', 'outreach', 'Somebody sent the contact form.'),
+  type('inquiry.submitted', 'outreach', 'Somebody sent the contact form.', null, {
+    topic: WebSocketTopics.build({ paths: ['observation', 'outreach', 'inquiry', 'submitted'] }),
+    rooms: [INQUIRIES, `${INQUIRIES}/{payload.id}`],
+  }),
   ...['collection', 'user', 'org', 'site'].flatMap((record) => [
     type(`system.${record}.create`, 'system', `A record of ${record}s was created.`),
     type(`system.${record}.update`, 'system', `A record of ${record}s was changed.`),

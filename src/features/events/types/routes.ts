@@ -83,7 +83,7 @@ export const eventTypeRoutes =
           operationId: 'changeEventType',
           summary: 'Change a custom event type',
           description:
-            'Another schema makes a new version; events keep the version they were checked against.',
+            'Another schema makes a new version; events keep the version they were checked against, and the rooms they are in.',
           params: Id,
           body: EventTypeChange,
           response: responses({ 200: ref(EventType) }, [

@@ -1,4 +1,4 @@
-import { sql, type OnConflictBuilder } from 'kysely'
+import { sql, type OnConflictBuilder, type Updateable } from 'kysely'
 import type { Static } from '@sinclair/typebox'
 import { compileSchema, SchemaError } from '../../../platform/json-schema/json-schema.ts'
 import { raiseVersion } from '../../apps/index.ts'
@@ -11,6 +11,7 @@ import type { DB } from '../../../platform/postgres/tables.ts'
 import type { EventType, EventTypeChange, NewEventType } from '../schemas.ts'
 import { GLOBAL_SCHEMA_VERSION } from './global-schemas.ts'
 import { GLOBAL_TYPES, isReserved, type GlobalType } from './global-types.ts'
+import { checkTemplates } from './rooms.ts'
 
 /** Types an app may have: appends look them up in memory, and each new one makes processes read them anew. */
 const MAX_TYPES = 5_000
@@ -57,6 +58,8 @@ export function createEventTypeService(db: Database) {
         'event_types.name',
         'event_types.description',
         'event_types.domain',
+        'event_types.topic',
+        'event_types.rooms',
         'event_types.enforce_validation',
         'event_types.schema_version',
         'event_types.created_at',
@@ -81,11 +84,14 @@ export function createEventTypeService(db: Database) {
       refuseReserved(input.name)
       const schema = input.jsonSchema ?? null
       checkSchema(schema)
+      checkTemplates(input)
       const id = await db.transaction().execute(async (transaction) => {
         await raiseVersion(transaction, appId, 'types_version')
         const values = {
           description: input.description ?? null,
           domain: input.domain ?? null,
+          topic: input.topic ?? null,
+          rooms: input.rooms ?? [],
           enforce_validation: input.enforceValidation ?? false,
         }
         const row = await transaction
@@ -129,6 +135,7 @@ export function createEventTypeService(db: Database) {
       const before = await get(appId, id)
       refuseGlobal(before)
       if (change.jsonSchema) checkSchema(change.jsonSchema)
+      checkTemplates(change)
       await db.transaction().execute(async (transaction) => {
         await raiseVersion(transaction, appId, 'types_version')
         const row = await transaction
@@ -137,6 +144,8 @@ export function createEventTypeService(db: Database) {
             updated_at: sql`now()`,
             ...(change.description !== undefined && { description: change.description }),
             ...(change.domain !== undefined && { domain: change.domain }),
+            ...(change.topic !== undefined && { topic: change.topic }),
+            ...(change.rooms !== undefined && { rooms: change.rooms }),
             ...(change.enforceValidation !== undefined && { enforce_validation: change.enforceValidation }),
             ...(change.jsonSchema !== undefined && { schema_version: sql`schema_version + 1` }),
           })
@@ -151,7 +160,7 @@ export function createEventTypeService(db: Database) {
       return get(appId, id)
     },
 
-    /** Events of the type stay; appending it again registers it anew, without its schema. */
+    /** Events of the type stay; appending it again registers it anew, without its schema and its rooms. */
     async remove(appId: string, id: string): Promise<void> {
       refuseGlobal(await get(appId, id))
       await db.transaction().execute(async (transaction) => {
@@ -178,12 +187,14 @@ export type EventTypeService = ReturnType<typeof createEventTypeService>
 /** A name whose type was deleted is taken again, with the next schema version; any other conflict gives no row. */
 const reviveDeleted = (
   conflict: OnConflictBuilder<DB, 'event_types'>,
-  values: { description?: string | null; domain?: string | null; enforce_validation?: boolean } = {},
+  values: Updateable<DB['event_types']> = {},
 ) =>
   conflict
     .columns(['app_id', 'name'])
     .doUpdateSet({
       enforce_validation: false,
+      topic: null,
+      rooms: [],
       ...values,
       deleted_at: null,
       schema_version: sql`event_types.schema_version + 1`,
@@ -225,7 +236,15 @@ function checkSchema(schema: object | null): void {
   }
 }
 
-const fromGlobal = ({ id, name, description, domain, jsonSchema }: GlobalType): EventTypeBody => ({
+const fromGlobal = ({
+  id,
+  name,
+  description,
+  domain,
+  jsonSchema,
+  topic,
+  rooms,
+}: GlobalType): EventTypeBody => ({
   id,
   name,
   description,
@@ -234,6 +253,8 @@ const fromGlobal = ({ id, name, description, domain, jsonSchema }: GlobalType): 
   schemaVersion: jsonSchema === null ? 0 : GLOBAL_SCHEMA_VERSION,
   enforceValidation: false,
   isGlobal: true,
+  topic,
+  rooms: [...rooms],
   createdAt: null,
   updatedAt: null,
 })
@@ -243,6 +264,8 @@ const fromRow = (row: {
   name: string
   description: string | null
   domain: string | null
+  topic: string | null
+  rooms: string[]
   enforce_validation: boolean
   schema_version: number
   created_at: Date
@@ -256,6 +279,8 @@ const fromRow = (row: {
   schemaVersion: row.schema_version,
   enforceValidation: row.enforce_validation,
   isGlobal: false,
+  topic: row.topic,
+  rooms: row.rooms,
   domain: row.domain,
   createdAt: row.created_at.toISOString(),
   updatedAt: row.updated_at.toISOString(),

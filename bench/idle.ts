@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises'
+import { setTimeout as wait } from 'node:timers/promises'
+import { until } from '../test/helpers/until.ts'
+import type { HttpLoader } from './helpers/http-load.ts'
+import { compare, type Case, type Figures, type Metric } from './lib/compare.ts'
+import type { Backend } from './lib/environment.ts'
+import { appendRequests } from './lib/events.ts'
+import { startHelper } from './lib/helper.ts'
+import {
+  startBare,
+  startObservers,
+  startService,
+  TRANSPORTS,
+  type Target,
+  type Transport,
+} from './lib/observing.ts'
+import { openFiles, residentKiB } from './lib/processes.ts'
+import type { Bench } from './run.ts'
+
+const OBSERVERS = 5_000
+const WARM_UP_OBSERVERS = 100
+/** What a server still does for connections that were just made, or ended, is over by then. */
+const SETTLE_MS = 1_500
+/** Events of the soak: 100,000 messages a second. */
+const PER_SECOND = 20
+const APPEND_CONNECTIONS = 4
+/** Of a server beside its observers: databases, logs, modules. */
+const OTHER_FILES = 200
+/** How many more files a server may have open than before its observers came: connections to its stores. */
+const MORE_FILES = 40
+
+const KIB = 'KiB per idle connection'
+const MEMORY: Metric[] = [{ name: KIB, better: 'less' }]
+const ROUND: Metric[] = [
+  { name: 'MiB with idle observers', better: 'less' },
+  { name: 'MiB after the messages', better: 'less' },
+  { name: 'MiB once all have left', better: 'less' },
+]
+
+/** What observers take that wait, and whether anything of them stays when they go. */
+export const idle: Bench = async ({ scope, environment, seconds, say }) => {
+  await checkFileLimit()
+  const observers = await startObservers(scope)
+  const appender = await startHelper<HttpLoader>(scope, 'http-load')
+  const backend = environment.backends[0] as Backend
+  const stores = await environment.createStores(backend)
+
+  async function settle(target: Target): Promise<number> {
+    await wait(SETTLE_MS)
+    return residentKiB(target.pid)
+  }
+
+  async function warmUp(target: Target): Promise<number> {
+    await observers.connect(target, WARM_UP_OBSERVERS)
+    await observers.disconnect(target)
+    return settle(target)
+  }
+
+  /** Each time on a fresh server: memory that was once used is not given back. */
+  async function memory(target: Target): Promise<Figures> {
+    const before = await warmUp(target)
+    await observers.connect(target, OBSERVERS)
+    const perConnection = ((await settle(target)) - before) / OBSERVERS
+    await observers.disconnect(target)
+    await target.stop()
+    return { [KIB]: perConnection }
+  }
+
+  const compareMemory = (transport: Transport): Promise<Case> =>
+    compare(
+      {
+        title: `${OBSERVERS} idle observers of a room over ${TRANSPORTS[transport]} (${backend})`,
+        metrics: MEMORY,
+        control: {
+          words: transport === 'sse' ? 'a bare node:http server' : 'a bare ws server',
+          run: async () => memory(await startBare(scope, transport)),
+        },
+        run: async () => memory(await startService(environment, stores, transport)),
+      },
+      say,
+    )
+
+  /** Observers come, wait, get messages and go, again and again from the same process. */
+  async function soak(transport: Transport): Promise<Case> {
+    const service = await startService(environment, stores, transport)
+    const requests = appendRequests(service.key)
+    const load = { origin: service.url, requests, connections: APPEND_CONNECTIONS, perSecond: PER_SECOND }
+    await warmUp(service)
+    const files = await openFiles(service.pid)
+
+    async function round(): Promise<Figures> {
+      await observers.connect(service, OBSERVERS)
+      const waiting = await settle(service)
+      const { requests: sent } = await appender.call('run', { ...load, seconds })
+      const haveAll = async () => (await observers.received(service)) >= sent * OBSERVERS
+      await until(haveAll, `every observer got ${sent} messages`)
+      const given = await settle(service)
+      await observers.checkEach(service, sent)
+      await observers.disconnect(service)
+      const haveLeft = async () => (await openFiles(service.pid)) <= files + MORE_FILES
+      await until(haveLeft, 'the service has closed what its observers had open')
+      const left = await settle(service)
+      const MIB = 1_024
+      return {
+        'MiB with idle observers': waiting / MIB,
+        'MiB after the messages': given / MIB,
+        'MiB once all have left': left / MIB,
+      }
+    }
+
+    await round()
+    const title = `${OBSERVERS} observers over ${TRANSPORTS[transport]} come, get ${PER_SECOND * seconds} messages each, and go (${backend})`
+    const control = { words: 'the round before, in the same process', run: round }
+    const found = await compare({ title, metrics: ROUND, control, run: round }, say)
+    await service.stop()
+    return found
+  }
+
+  return [
+    await compareMemory('sse'),
+    await compareMemory('websocket'),
+    await soak('sse'),
+    await soak('websocket'),
+  ]
+}
+
+/** @throws Error when a server could not hold the observers */
+async function checkFileLimit(): Promise<void> {
+  const limits = await readFile('/proc/self/limits', 'utf8')
+  const most = Number(/^Max open files\s+(\d+)/m.exec(limits)?.[1])
+  const needed = OBSERVERS + OTHER_FILES
+  if (most >= needed) return
+  throw new Error(
+    `A process may open ${most} files here, and the service needs ${needed}: raise the limit (ulimit -n ${needed}; where that is refused, LimitNOFILE= of the unit, --ulimit nofile= of the container, or /etc/security/limits.conf).`,
+  )
+}

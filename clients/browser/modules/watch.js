@@ -1,0 +1,72 @@
+import { createLink } from './link.js'
+import { begin, deliver } from './rooms.js'
+
+/** The server says something every 15 seconds; a stream that is silent for so long is dead. */
+const SILENCE_MS = 45_000
+
+/**
+ * Observes rooms over server-sent events. EventSource would come back with a token that is over, and to the same
+ * URL: so every end is followed by a new one here, after the last id.
+ *
+ * @param options.after the position to begin after; from now on unless given
+ * @returns ends it
+ */
+export function watch(
+  options,
+
+  handlers,
+) {
+  const { EventSource: Source = EventSource, presence = false, timeoutMs = 10_000 } = options
+  const rooms = new Map(options.rooms.map((name) => [name, { handlers, last: options.after, begun: false }]))
+  let { after } = options
+  let source
+
+  const link = createLink(options, (url, token) => {
+    const query = new URLSearchParams({ rooms: options.rooms.join(), token })
+    if (after !== undefined) query.set('after', String(after))
+    if (presence) query.set('presence', 'true')
+    const opened = (source = new Source(`${url}/observation/sse?${query.toString()}`))
+    let farewell = {}
+    const on = (name, take) =>
+      opened.addEventListener(name, (event) => {
+        if (opened !== source || !('data' in event && 'lastEventId' in event)) return
+        clearTimeout(late)
+        late = setTimeout(end, SILENCE_MS)
+        take(JSON.parse(String(event.data)), event.lastEventId)
+      })
+    const end = () => {
+      clearTimeout(late)
+      if (opened !== source) return
+      opened.close()
+      link.retry(farewell)
+    }
+    let late = setTimeout(end, timeoutMs)
+    on('joined', (data) => {
+      const { rooms: joined } = data
+      if (after === undefined || joined.some(({ recovered }) => !recovered))
+        after = Math.min(...joined.map(({ position }) => position))
+      link.opened()
+      for (const room of joined) begin(rooms.get(room.room), room)
+    })
+    on('message', (data, id) => {
+      const message = data
+      // An id such as 41-1 says that more of position 41 follows: what of it was seen is left out the next time.
+      const [position, part] = String(id).split('-')
+      if (position) after = Number(position) - (part === undefined ? 0 : 1)
+      deliver(rooms.get(message.room), message)
+    })
+    on('presence', (data) => handlers.onPresence?.(data))
+    on('heartbeat', (_data, id) => {
+      if (/^\d+$/.test(String(id))) after = Number(id)
+    })
+    on('closing', (data) => (farewell = data))
+    opened.addEventListener('error', end)
+  })
+
+  void link.start()
+  return () => {
+    link.close({ reason: 'It was closed.' })
+    source?.close()
+    source = undefined
+  }
+}

@@ -1,0 +1,85 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { ServerResponse } from 'node:http'
+import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
+import { Type } from '@sinclair/typebox'
+import { OBSERVER_SECURITY } from '../../../platform/http/openapi.ts'
+import type { WebSocket } from 'ws'
+import { Problem } from '../../../platform/http/problems.ts'
+import { responses } from '../../../platform/http/schemas.ts'
+import { grantOf } from '../authenticate.ts'
+import { HEARTBEAT_SECONDS, startSession, type Session, type SessionDeps } from './websocket-session.ts'
+
+/** How long an observer has to answer a ping. */
+const PONG_MS = 10_000
+
+/** `GET /observation/ws`: rooms over one WebSocket (SPEC sections 4 and 9, docs/observation.md). */
+export const websocketRoutes =
+  (deps: SessionDeps, enter: onRequestAsyncHookHandler): FastifyPluginAsyncTypebox =>
+  async (app) => {
+    const sessions = new Set<Session>()
+    const answers = new WeakMap<FastifyRequest, ServerResponse>()
+    let checking: NodeJS.Timeout | undefined
+
+    const heartbeat = setInterval(() => {
+      for (const session of sessions) session.ping()
+      checking = setTimeout(() => {
+        for (const session of sessions) if (!session.isAlive()) session.end('silent')
+      }, PONG_MS)
+    }, HEARTBEAT_SECONDS * 1000)
+
+    app.addHook('preClose', async () => {
+      clearInterval(heartbeat)
+      clearTimeout(checking)
+      const { size } = sessions
+      for (const session of sessions) session.end('stopping', size)
+    })
+
+    /** What the library keeps of a request, some kilobytes, would otherwise stay as long as the socket. */
+    function letGoOfRequest(socket: WebSocket, request: FastifyRequest): void {
+      answers.get(request)?.detachSocket(request.raw.socket)
+      socket.removeAllListeners('error')
+      socket.on('error', () => socket.terminate())
+    }
+
+    app.route({
+      method: 'GET',
+      url: '/observation/ws',
+      config: { access: 'observer' },
+      onRequest: [enter, async (request, reply) => void answers.set(request, reply.raw)],
+      schema: {
+        tags: ['Observation'],
+        security: OBSERVER_SECURITY,
+        operationId: 'observeOverWebSocket',
+        summary: 'Observe rooms (WebSocket)',
+        description:
+          'One connection for many rooms. The frames are in the AsyncAPI document (`/asyncapi.json`) and in docs/observation.md.',
+        querystring: Type.Object({
+          token: Type.Optional(
+            Type.String({ maxLength: 8_192, description: 'An observer token; never an API key.' }),
+          ),
+        }),
+        response: responses({ 101: Type.Null({ description: 'A WebSocket from here on.' }) }, [
+          'unauthorized',
+          'forbidden',
+          'too-many-connections',
+          'upgrade-required',
+        ]),
+      },
+      handler() {
+        throw new Problem('upgrade-required', 'Connect with a WebSocket, or use GET /observation/sse.')
+      },
+      wsHandler(socket, request) {
+        const started = performance.now()
+        const grant = grantOf(request)
+        const { id: reqId } = request
+        letGoOfRequest(socket, request)
+        const session = startSession(deps, socket, request.raw.socket, grant)
+        sessions.add(session)
+        socket.once('close', (code) => {
+          sessions.delete(session)
+          const seconds = Math.round((performance.now() - started) / 1000)
+          deps.log.info({ reqId, appId: grant.appId, transport: 'websocket', seconds, code }, 'observer left')
+        })
+      },
+    })
+  }
