@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import { createParser, type EventSourceMessage } from 'eventsource-parser'
+import type { EventSourceMessage } from 'eventsource-parser'
 import type { Test } from 'tap'
-import { request } from 'undici'
 import { WebSocket } from 'ws'
+import { openEventStream } from './observer.ts'
 import { until } from './until.ts'
 
 /** A frame of the server, looked into freely. */
@@ -85,32 +85,12 @@ export async function openRoomEvents(
   query: string,
   lastEventId?: string,
 ): Promise<RoomEvents> {
-  const abort = new AbortController()
-  t.teardown(() => abort.abort())
-  const response = await request(`${baseUrl}/observation/sse${query}`, {
-    headers: {
-      authorization: `Bearer ${key}`,
-      ...(lastEventId !== undefined && { 'last-event-id': lastEventId }),
-    },
-    signal: abort.signal,
-    bodyTimeout: 0,
-  })
-  if (response.statusCode !== 200) throw new Error(`${response.statusCode}: ${await response.body.text()}`)
-  const events: EventSourceMessage[] = []
-  const parser = createParser({
-    onEvent: (event) => events.push(event),
-    onError: (error) => {
-      throw error
-    },
-  })
-  const decoder = new TextDecoder()
-  const ended = (async () => {
-    for await (const chunk of response.body) parser.feed(decoder.decode(chunk as Buffer, { stream: true }))
-  })().catch(() => {})
+  const url = `${baseUrl}/observation/sse${query}`
+  const { messages: events, ended, drop } = await openEventStream(t, url, key, lastEventId)
   const stream: RoomEvents = {
     events,
     ended,
-    drop: () => abort.abort(),
+    drop,
     messages: () =>
       events
         .filter(({ event }) => event === 'message')
