@@ -1,10 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
+import { freePort } from '../test/helpers/redis-server.ts'
 import { until } from '../test/helpers/until.ts'
 import type { HttpLoader } from './helpers/http-load.ts'
 import { compare, type Case, type Figures, type Metric } from './lib/compare.ts'
 import type { Backend } from './lib/environment.ts'
 import { appendRequests } from './lib/events.ts'
+import { heapInUse } from './lib/heap.ts'
 import { startHelper } from './lib/helper.ts'
 import {
   startBare,
@@ -31,11 +33,11 @@ const MORE_FILES = 40
 
 const KIB = 'KiB per idle connection'
 const MEMORY: Metric[] = [{ name: KIB, better: 'less' }]
-const ROUND: Metric[] = [
-  { name: 'MiB with idle observers', better: 'less' },
-  { name: 'MiB after the messages', better: 'less' },
-  { name: 'MiB once all have left', better: 'less' },
-]
+const IDLE = 'MiB in use with idle observers'
+const GIVEN = 'MiB in use after the messages'
+const LEFT = 'MiB in use once all have left'
+const FILES = 'files open once all have left'
+const ROUND: Metric[] = [IDLE, GIVEN, LEFT, FILES].map((name) => ({ name, better: 'less' }))
 
 /** What observers take that wait, and whether anything of them stays when they go. */
 export const idle: Bench = async ({ scope, environment, seconds, say }) => {
@@ -82,7 +84,15 @@ export const idle: Bench = async ({ scope, environment, seconds, say }) => {
 
   /** Observers come, wait, get messages and go, again and again from the same process. */
   async function soak(transport: Transport): Promise<Case> {
-    const service = await startService(environment, stores, transport)
+    const inspectorPort = await freePort()
+    const service = await startService(environment, stores, transport, [
+      `--inspect=127.0.0.1:${inspectorPort}`,
+      '--inspect-publish-uid=http',
+    ])
+    const inUse = async (): Promise<number> => {
+      await wait(SETTLE_MS)
+      return heapInUse(inspectorPort)
+    }
     const requests = appendRequests(service.key)
     const load = { origin: service.url, requests, connections: APPEND_CONNECTIONS, perSecond: PER_SECOND }
     await warmUp(service)
@@ -90,22 +100,16 @@ export const idle: Bench = async ({ scope, environment, seconds, say }) => {
 
     async function round(): Promise<Figures> {
       await observers.connect(service, OBSERVERS)
-      const waiting = await settle(service)
+      const waiting = await inUse()
       const { requests: sent } = await appender.call('run', { ...load, seconds })
       const haveAll = async () => (await observers.received(service)) >= sent * OBSERVERS
       await until(haveAll, `every observer got ${sent} messages`)
-      const given = await settle(service)
+      const given = await inUse()
       await observers.checkEach(service, sent)
       await observers.disconnect(service)
       const haveLeft = async () => (await openFiles(service.pid)) <= files + MORE_FILES
       await until(haveLeft, 'the service has closed what its observers had open')
-      const left = await settle(service)
-      const MIB = 1_024
-      return {
-        'MiB with idle observers': waiting / MIB,
-        'MiB after the messages': given / MIB,
-        'MiB once all have left': left / MIB,
-      }
+      return { [IDLE]: waiting, [GIVEN]: given, [LEFT]: await inUse(), [FILES]: await openFiles(service.pid) }
     }
 
     await round()

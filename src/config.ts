@@ -172,6 +172,16 @@ export const Environment = Type.Object({
     minimum: 16_384,
     description: 'What may wait for one observer before it is sent away to come back and resume, in bytes.',
   }),
+  OBSERVER_HEARTBEAT_MS: milliseconds(
+    25_000,
+    'How often an observer is told that the connection is alive and, over a WebSocket, asked whether it is, in milliseconds.',
+    100,
+  ),
+  OBSERVER_STALL_MS: milliseconds(
+    30_000,
+    'How long an observer may read nothing while something waits for it, before it is sent away, in milliseconds.',
+    100,
+  ),
   PROCESS_LEASE_MS: milliseconds(
     15_000,
     'How long a process counts as alive after it was last heard of, in milliseconds; those present through one that was killed leave after it.',

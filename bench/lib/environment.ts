@@ -30,7 +30,8 @@ export interface Environment {
   backends: readonly Backend[]
   /** A migrated database of its own, and an empty Redis. */
   createStores(backend: Backend): Promise<Stores>
-  startApi(stores: Stores): Promise<Process & { url: string }>
+  /** @param nodeOptions for Node itself */
+  startApi(stores: Stores, nodeOptions?: readonly string[]): Promise<Process & { url: string }>
   startWorker(stores: Stores): Promise<Process>
 }
 
@@ -56,7 +57,12 @@ export async function openEnvironment(scope: Scope, say: (text: string) => void)
   if (!redis) say('redis-server is not installed: only the Postgres backend is measured')
   let stores = 0
 
-  function service(role: 'api' | 'worker', { databaseUrl, redisUrl }: Stores, port: number) {
+  function service(
+    role: 'api' | 'worker',
+    { databaseUrl, redisUrl }: Stores,
+    port: number,
+    nodeOptions: readonly string[] = [],
+  ) {
     const environment = {
       DATABASE_URL: databaseUrl,
       ...(redisUrl !== undefined && { REDIS_URL: redisUrl }),
@@ -67,7 +73,7 @@ export async function openEnvironment(scope: Scope, say: (text: string) => void)
     }
     return supervise(scope, `The ${role}`, () =>
       // Its log goes to /dev/null. The folder has no .env, and its own process group gets no Ctrl-C.
-      spawn(process.execPath, [MAIN, role], {
+      spawn(process.execPath, [...nodeOptions, MAIN, role], {
         cwd: folder,
         env: environment,
         detached: true,
@@ -83,9 +89,9 @@ export async function openEnvironment(scope: Scope, say: (text: string) => void)
       const databaseUrl = await createMigrated(postgres.address.host, `bench_${stores}`)
       return { databaseUrl, redisUrl: backend === 'redis' ? `${redis?.url}/${stores}` : undefined }
     },
-    async startApi(of) {
+    async startApi(of, nodeOptions) {
       const port = await freePort()
-      const api = await service('api', of, port)
+      const api = await service('api', of, port, nodeOptions)
       const url = `http://127.0.0.1:${port}`
       await until(() => isReady(url), 'the API is ready')
       return { ...api, url }

@@ -33,8 +33,13 @@ export async function startBare(scope: Scope, transport: Transport): Promise<Tar
 }
 
 /** The service, with a new app whose events are all in one room. */
-export async function startService(environment: Environment, stores: Stores, transport: Transport) {
-  const { url, ...api } = await environment.startApi(stores)
+export async function startService(
+  environment: Environment,
+  stores: Stores,
+  transport: Transport,
+  nodeOptions?: readonly string[],
+) {
+  const { url, ...api } = await environment.startApi(stores, nodeOptions)
   const { key } = await createApp(url, [ROOM])
   const port = Number(new URL(url).port)
   const path = transport === 'sse' ? `/observation/sse?rooms=${ROOM}` : '/observation/ws'
@@ -60,8 +65,8 @@ function request(transport: Transport, path: string, ...headers: string[]): stri
 }
 
 function maskedFrame(text: string): string {
-  const bytes = Buffer.from(text)
-  return Buffer.concat([Buffer.from([0x81, 0x80 | bytes.length, 0, 0, 0, 0]), bytes]).toString('base64')
+  const data = Buffer.from(text)
+  return Buffer.concat([Buffer.from([0x81, 0x80 | data.length, 0, 0, 0, 0]), data]).toString('base64')
 }
 
 /** Clients of servers, in processes of their own. */

@@ -9,8 +9,8 @@ import {
   type RoomMessage,
 } from './rooms.ts'
 
-/** The server says something every 15 seconds; a stream that is silent for so long is dead. */
-const SILENCE_MS = 45_000
+/** A stream that is silent for so many heartbeats is dead. */
+const MISSED_HEARTBEATS = 3
 
 /**
  * Observes rooms over server-sent events. EventSource would come back with a token that is over, and to the same
@@ -41,12 +41,13 @@ export function watch(
     if (presence) query.set('presence', 'true')
     const opened = (source = new Source(`${url}/observation/sse?${query.toString()}`))
     let farewell: End = {}
+    let silenceMs = timeoutMs
     const on = (name: string, take: (data: unknown, id: unknown) => void): void =>
       opened.addEventListener(name, (event) => {
         if (opened !== source || !('data' in event && 'lastEventId' in event)) return
-        clearTimeout(late)
-        late = setTimeout(end, SILENCE_MS)
         take(JSON.parse(String(event.data)), event.lastEventId)
+        clearTimeout(late)
+        if (opened === source) late = setTimeout(end, silenceMs)
       })
     const end = (): void => {
       clearTimeout(late)
@@ -56,7 +57,8 @@ export function watch(
     }
     let late = setTimeout(end, timeoutMs)
     on('joined', (data) => {
-      const { rooms: joined } = data as { rooms: Joined[] }
+      const { rooms: joined, heartbeatSeconds } = data as { rooms: Joined[]; heartbeatSeconds: number }
+      silenceMs = heartbeatSeconds * 1000 * MISSED_HEARTBEATS
       if (after === undefined || joined.some(({ recovered }) => !recovered))
         after = Math.min(...joined.map(({ position }) => position))
       link.opened()

@@ -140,7 +140,7 @@ export async function startScripted(t: Test, heartbeatSeconds = 25): Promise<Scr
       }
     }
     response.writeHead(200, { 'content-type': 'text/event-stream', 'access-control-allow-origin': '*' })
-    send(`event: joined\ndata: ${JSON.stringify({ rooms: starts })}\n\n`)
+    send(`event: joined\ndata: ${JSON.stringify({ rooms: starts, heartbeatSeconds: 25 })}\n\n`)
     const from = starts[0]?.position ?? 0
     for (const entry of log) if (entry.position > from) give(entry)
     if (part !== Infinity)

@@ -69,6 +69,13 @@ const PresentMember = Type.Object(
 )
 const Members = Type.Array(PresentMember, { description: 'In the order of their ids, 1,000 at most.' })
 
+/** How often an observer hears of the server at least. */
+export const HeartbeatSeconds = Type.Number({
+  exclusiveMinimum: 0,
+  description: 'How often the server says that the connection is alive.',
+  examples: [25],
+})
+
 /** Where a room begins for an observer. */
 export const RoomStart = {
   room: Room,
@@ -127,11 +134,7 @@ export type ErrorCode = (typeof ERROR_CODES)[number]
 export const SERVER_FRAMES = {
   welcome: says('welcome', {
     connection: Uuid(),
-    heartbeatSeconds: Type.Integer({
-      minimum: 1,
-      description: 'How often the server pings.',
-      examples: [25],
-    }),
+    heartbeatSeconds: HeartbeatSeconds,
     expiresAt: Nullable(Timestamp(), { description: 'When the token ends; null for a key.' }),
   }),
   joined: says('joined', { ...RoomStart, members: Type.Optional(Members), ref }),

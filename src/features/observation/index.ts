@@ -32,11 +32,14 @@ export const observation: Feature = {
         maxPerAddress: config.MAX_OBSERVERS_PER_ADDRESS,
       }),
     )
+    const times = { heartbeatMs: config.OBSERVER_HEARTBEAT_MS, stallMs: config.OBSERVER_STALL_MS }
     const verifyToken = (token: string) => deps.observerTokens.verify(token)
     await app.register(clientRoutes)
     await app.register(tokenRoutes(deps.observerTokens, clock))
     await app.register(publishRoutes(emitter, presence))
-    await app.register(websocketRoutes({ hub, presence, emitter, grantWatch, log, verifyToken }, enter))
-    await app.register(sseRoutes({ hub, presence, grantWatch }, enter))
+    await app.register(
+      websocketRoutes({ hub, presence, emitter, grantWatch, log, verifyToken, ...times }, enter),
+    )
+    await app.register(sseRoutes({ hub, presence, grantWatch, ...times }, enter))
   },
 }

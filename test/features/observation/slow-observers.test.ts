@@ -1,6 +1,6 @@
 import t from 'tap'
 import { OPCODE, openRawWebSocket } from '../../helpers/raw-websocket.ts'
-import { openSocket } from '../../helpers/rooms.ts'
+import { openRoomEvents, openSocket } from '../../helpers/rooms.ts'
 import { startService } from '../../helpers/service.ts'
 import { until } from '../../helpers/until.ts'
 
@@ -64,5 +64,47 @@ t.test('an observer that does not read', async (t) => {
     }
     await until(() => end.isSeen, 'the slow one is gone')
     t.match(await quick.ask({ action: 'ping' }), { type: 'pong' })
+  })
+})
+
+t.test('an observer that is not heard of, or reads nothing, is sent away', async (t) => {
+  const settings = { OBSERVER_HEARTBEAT_MS: '500', OBSERVER_STALL_MS: '1000' }
+  const service = await startService(t, { worker: false, settings })
+  const client = await service.client()
+  for (const type of [{ name: 'long', rooms: ['all'] }, { name: 'silent' }])
+    t.equal((await client.post('/event-types', type)).status, 201)
+
+  await t.test('a WebSocket that does not answer pings', async (t) => {
+    const answering = await openSocket(t, service.url, client)
+    t.equal(answering.frames[0]?.heartbeatSeconds, 0.5)
+    const mute = await openRawWebSocket(t, service.url, client.key)
+    t.equal(await mute.closed, 1001)
+    t.match(JSON.parse(mute.texts.at(-1) ?? ''), { type: 'closing', code: 1001 })
+    t.match(await answering.ask({ action: 'ping' }), { type: 'pong' }, 'one that does stays')
+  })
+
+  await t.test('a stream shows that it is alive, and how far its rooms are read', async (t) => {
+    const stream = await openRoomEvents(t, service.url, client.key, '?rooms=all')
+    const { body } = await client.post('/events', { type: 'silent', payload: {} })
+    const isPast = ({ event, id }: { event?: string | undefined; id?: string | undefined }): boolean =>
+      event === 'heartbeat' && id === String(body.position)
+    await stream.waitFor(isPast, 'the heartbeat says so')
+    t.strictSame(stream.messages(), [])
+  })
+
+  await t.test('one that reads nothing of what waits for it', async (t) => {
+    const grant = { rooms: ['all'], member: { id: 'stuck' } }
+    const { body } = await client.post('/observation/tokens', grant)
+    const present = async (): Promise<number> =>
+      (await client.get('/observation/presence?room=all')).body.data.length
+    const stuck = await openSocket(t, service.url, { token: body.token })
+    await stuck.join('all')
+    await until(async () => (await present()) === 1, 'it is there')
+    stuck.socket.pause()
+    const events = Array.from({ length: 50 }, () => ({ type: 'long', payload: { text: TEXT } }))
+    await until(async () => {
+      await client.post('/events/batch', { events })
+      return (await present()) === 0
+    }, 'it was sent away')
   })
 })

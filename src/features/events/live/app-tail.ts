@@ -94,7 +94,7 @@ export function createAppTail(options: {
 
   function advance(): Promise<void> {
     if (advancing) again = true
-    else advancing = read().finally(() => (advancing = undefined))
+    else advancing = read()
     return advancing
   }
 
@@ -103,15 +103,20 @@ export function createAppTail(options: {
   }
 
   async function read(): Promise<void> {
-    do {
-      again = false
-      readAt = performance.now()
-      const events = await reader.readAfter(appId, head, PAGE)
-      if (events.length === 0) continue
-      if (events.length === PAGE) again = true
-      extendRing(events)
-      await giveAll()
-    } while (again)
+    try {
+      do {
+        again = false
+        readAt = performance.now()
+        const events = await reader.readAfter(appId, head, PAGE)
+        if (events.length === 0) continue
+        if (events.length === PAGE) again = true
+        extendRing(events)
+        await giveAll()
+      } while (again)
+    } finally {
+      // In the same tick as the last look at `again`, so that no call falls in between.
+      advancing = undefined
+    }
   }
 
   /**

@@ -7,6 +7,7 @@ import {
   Closing,
   EphemeralMessage,
   EventMessage,
+  HeartbeatSeconds,
   MemberChange,
   RoomStart,
   SERVER_FRAMES,
@@ -159,8 +160,11 @@ export const streamMessages = {
   streamJoined: serverSent(
     'joined',
     'Where the rooms begin: the first event of a stream',
-    Type.Object({ rooms: Type.Array(Type.Object(RoomStart, exact)) }, exact),
-    { rooms: [{ room: 'orders/17', position: 41, recovered: true }] },
+    Type.Object(
+      { rooms: Type.Array(Type.Object(RoomStart, exact)), heartbeatSeconds: HeartbeatSeconds },
+      exact,
+    ),
+    { rooms: [{ room: 'orders/17', position: 41, recovered: true }], heartbeatSeconds: 25 },
   ),
   streamEventMessage: serverSent(
     'message',
@@ -178,7 +182,7 @@ export const streamMessages = {
   streamPresenceChange: serverSent('presence', 'Who came or went', Type.Object(MemberChange, exact), change),
   streamHeartbeat: serverSent(
     'heartbeat',
-    'Every 15 seconds: the stream is alive; with an id when nothing up to it is left to come',
+    'Every `heartbeatSeconds`: the stream is alive; with an id when nothing up to it is left to come',
     Type.Object({}, exact),
     {},
     '57',

@@ -1,8 +1,5 @@
 import type { Writable } from 'node:stream'
 
-/** A receiver that has not read anything for this long while something waited is cut off; it may resume. */
-const WRITE_DEADLINE_MS = 30_000
-
 /** Where messages of one observer go, whatever the transport: whole frames, each socket written once a tick. */
 export interface Connection {
   readonly id: string
@@ -34,9 +31,10 @@ function uncorkAll(): void {
  * There are many thousands of these in a process: their properties are functions rather than accessors, which
  * would make each object a hash table of its own.
  *
+ * @param stallMs after which an observer that reads nothing of what waits for it is sent away
  * @param sendAway ends an observer that reads too slowly; called again it does nothing
  */
-export function createConnection(socket: Writable, sendAway: () => void): Connection {
+export function createConnection(socket: Writable, stallMs: number, sendAway: () => void): Connection {
   let drained: Set<() => void> | undefined
   let deadline: NodeJS.Timeout | undefined
   socket.on('drain', () => {
@@ -56,7 +54,7 @@ export function createConnection(socket: Writable, sendAway: () => void): Connec
         socket.cork()
       }
       const isTaken = socket.write(chunk)
-      if (!isTaken) deadline ??= setTimeout(sendAway, WRITE_DEADLINE_MS)
+      if (!isTaken) deadline ??= setTimeout(sendAway, stallMs)
       return isTaken
     },
     sendAway,

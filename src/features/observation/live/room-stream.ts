@@ -12,6 +12,9 @@ export interface RoomStreamDeps {
   hub: Hub
   presence: Presence
   grantWatch: GrantWatch
+  heartbeatMs: number
+  /** How long an observer may read nothing of what waits for it. */
+  stallMs: number
 }
 
 /** One observer's stream of server-sent events. */
@@ -27,7 +30,7 @@ export interface RoomStream {
  * @returns undefined when the client is gone by now
  */
 export async function startStream(
-  { hub, presence, grantWatch }: RoomStreamDeps,
+  { hub, presence, grantWatch, heartbeatMs, stallMs }: RoomStreamDeps,
   reply: FastifyReply,
   grant: Grant,
   options: { rooms: readonly string[]; lastId: string | undefined; watchesPresence: boolean },
@@ -40,7 +43,7 @@ export async function startStream(
   let announced = 0
   /** Of the rooms, once they were joined. */
   let leave = (): void => {}
-  const connection = createConnection(socket, () => end('slow'))
+  const connection = createConnection(socket, stallMs, () => end('slow'))
   const { after, given } = placeOf(lastId)
 
   const write = (text: string): boolean => connection.write(Buffer.from(text))
@@ -71,7 +74,10 @@ export async function startStream(
     raw.flushHeaders()
     announced = position
     const start = { position, recovered: !lost, ...(lost && { reason: lost }) }
-    const data = JSON.stringify({ rooms: rooms.map((room) => ({ room, ...start })) })
+    const data = JSON.stringify({
+      rooms: rooms.map((room) => ({ room, ...start })),
+      heartbeatSeconds: heartbeatMs / 1000,
+    })
     const id = given > 0 && !lost ? lastId : undefined
     write(encodeRetry(retryMs()) + encodeMessage({ id: id ?? `${position}`, event: 'joined', data }))
   }

@@ -4,7 +4,6 @@ import type { onRequestAsyncHookHandler } from 'fastify'
 import { OBSERVER_SECURITY } from '../../../platform/http/openapi.ts'
 import { Problem } from '../../../platform/http/problems.ts'
 import { inMediaTypes, responses } from '../../../platform/http/schemas.ts'
-import { HEARTBEAT_MS } from '../../../platform/http/sse.ts'
 import { grantOf } from '../authenticate.ts'
 import { isRoom } from '../../../platform/rooms/names.ts'
 import { compileRoomPatterns } from '../patterns.ts'
@@ -49,7 +48,7 @@ export const sseRoutes =
     const streams = new Set<RoomStream>()
     const heartbeat = setInterval(() => {
       for (const stream of streams) stream.heartbeat()
-    }, HEARTBEAT_MS)
+    }, deps.heartbeatMs)
 
     app.addHook('preClose', async () => {
       clearInterval(heartbeat)

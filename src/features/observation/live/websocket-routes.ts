@@ -7,10 +7,10 @@ import type { WebSocket } from 'ws'
 import { Problem } from '../../../platform/http/problems.ts'
 import { responses } from '../../../platform/http/schemas.ts'
 import { grantOf } from '../authenticate.ts'
-import { HEARTBEAT_SECONDS, startSession, type Session, type SessionDeps } from './websocket-session.ts'
+import { startSession, type Session, type SessionDeps } from './websocket-session.ts'
 
-/** How long an observer has to answer a ping. */
-const PONG_MS = 10_000
+/** How long an observer has to answer a ping: a part of the time between two of them, and at most. */
+const PONG = { share: 0.4, mostMs: 10_000 }
 
 /** `GET /observation/ws`: rooms over one WebSocket (SPEC sections 4 and 9, docs/observation.md). */
 export const websocketRoutes =
@@ -22,10 +22,13 @@ export const websocketRoutes =
 
     const heartbeat = setInterval(() => {
       for (const session of sessions) session.ping()
-      checking = setTimeout(() => {
-        for (const session of sessions) if (!session.isAlive()) session.end('silent')
-      }, PONG_MS)
-    }, HEARTBEAT_SECONDS * 1000)
+      checking = setTimeout(
+        () => {
+          for (const session of sessions) if (!session.isAlive()) session.end('silent')
+        },
+        Math.min(deps.heartbeatMs * PONG.share, PONG.mostMs),
+      )
+    }, deps.heartbeatMs)
 
     app.addHook('preClose', async () => {
       clearInterval(heartbeat)

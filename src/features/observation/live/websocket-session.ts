@@ -20,7 +20,6 @@ const MAX_ROOMS = 128
 const MAX_MEMBERS = 1_000
 /** Frames of a client that wait for those before them; then its socket is not read. */
 const MAX_WAITING = 64
-export const HEARTBEAT_SECONDS = 25
 
 export interface SessionDeps {
   hub: Hub
@@ -29,6 +28,9 @@ export interface SessionDeps {
   verifyToken: (token: string) => Promise<Grant>
   grantWatch: GrantWatch
   log: Log
+  heartbeatMs: number
+  /** How long an observer may read nothing of what waits for it. */
+  stallMs: number
 }
 
 /** One observer's WebSocket (docs/observation.md). */
@@ -44,7 +46,7 @@ type FrameOf<Action extends ClientFrame['action']> = Extract<ClientFrame, { acti
 
 /** Frames of a client are handled one after the other, so that what it sends first is done first. */
 export function startSession(
-  { hub, presence, emitter, verifyToken, grantWatch, log }: SessionDeps,
+  { hub, presence, emitter, verifyToken, grantWatch, log, heartbeatMs, stallMs }: SessionDeps,
   socket: WebSocket,
   stream: Duplex,
   granted: Grant,
@@ -58,7 +60,7 @@ export function startSession(
   const waiting: string[] = []
   let isWorking = false
   const publications = createPublishLimit()
-  const connection = createConnection(stream, () => end('slow'))
+  const connection = createConnection(stream, stallMs, () => end('slow'))
   const watch = grantWatch.watch(grant, end)
 
   const send = (frame: object, ref?: string | number): void =>
@@ -233,7 +235,7 @@ export function startSession(
   send({
     type: 'welcome',
     connection: connection.id,
-    heartbeatSeconds: HEARTBEAT_SECONDS,
+    heartbeatSeconds: heartbeatMs / 1000,
     expiresAt: endOf(grant),
   })
   return {
