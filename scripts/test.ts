@@ -15,6 +15,20 @@ import { ensureInstalled } from './ensure-installed.ts'
 const BUILT = 'node_modules/.tap-built'
 
 /**
+ * Safe for what the tests lose with the server anyway: it need not outlive a crash of the machine, and its
+ * write-ahead log need not be kept short. Tests of crashes start servers of their own.
+ */
+const FORGETFUL = {
+  fsync: 'off',
+  synchronous_commit: 'off',
+  full_page_writes: 'off',
+  max_wal_size: '8GB',
+  checkpoint_timeout: '1h',
+  // It would go around hundreds of databases that live for seconds.
+  autovacuum: 'off',
+}
+
+/**
  * tap generates its test class for our choice of plugins. Files that run while it does so fail, so it is done
  * once, rather than under another run of the tests.
  */
@@ -69,6 +83,9 @@ async function createTemplate(host: string): Promise<void> {
   const admin = new pg.Client({ host, user: 'heliograph', database: 'postgres' })
   await admin.connect()
   try {
+    for (const [name, value] of Object.entries(FORGETFUL))
+      await admin.query(`alter system set ${name} = '${value}'`)
+    await admin.query('select pg_reload_conf()')
     await admin.query('create database heliograph_template')
   } finally {
     await admin.end()
@@ -84,7 +101,9 @@ async function createTemplate(host: string): Promise<void> {
 
 function runTap(args: string[], report: string, environment: Record<string, string>): Promise<number> {
   const reporter = process.stdout.isTTY ? 'base' : 'min'
-  const tap = spawn('tap', ['run', `--reporter=${reporter}`, `--output-file=${report}`, ...args], {
+  const first = join(import.meta.dirname, 'unrecorded.ts')
+  const options = [`--reporter=${reporter}`, `--output-file=${report}`, `--node-arg=--require=${first}`]
+  const tap = spawn('tap', ['run', ...options, ...args], {
     stdio: 'inherit',
     env: { ...process.env, ...environment },
   })

@@ -21,7 +21,7 @@ export async function createTestDatabase(): Promise<string> {
   try {
     // Cloning needs the template to itself for a moment; other test files wait here.
     await admin.query('select pg_advisory_lock(1)')
-    await admin.query(`create database ${name} template heliograph_template`)
+    await admin.query(`create database ${name} template heliograph_template strategy file_copy`)
   } finally {
     await admin.end()
   }

@@ -6,6 +6,11 @@ import type { Test } from 'tap'
 import { until } from './until.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
+/** What a process of ours has in its environment whatever the test: the second one compiles nothing again. */
+export const BARE_ENVIRONMENT: Record<string, string> = {
+  PATH: process.env['PATH'] ?? '',
+  NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? '',
+}
 
 /** A process of ours, started as a user starts it. */
 export interface StartedProcess {
@@ -28,7 +33,7 @@ export interface HeliographProcess extends StartedProcess {
  * Starts `node src/main.ts ROLE` and waits until it says that it has started. What is still running when the
  * test ends is asked to stop.
  *
- * @param environment all of its environment but PATH
+ * @param environment all of its environment but BARE_ENVIRONMENT
  */
 export async function startProcess(
   t: Test,
@@ -52,7 +57,7 @@ export async function startProcess(
  * Starts one of our scripts. What is still running when the test ends is asked to stop.
  *
  * @param script its path in the repository, and its arguments
- * @param environment all of its environment but PATH
+ * @param environment all of its environment but BARE_ENVIRONMENT
  */
 export function startScript(
   t: Test,
@@ -62,7 +67,7 @@ export function startScript(
 ): StartedProcess {
   const child = spawn(process.execPath, [join(ROOT, script), ...args], {
     cwd,
-    env: { PATH: process.env['PATH'] ?? '', ...environment },
+    env: { ...BARE_ENVIRONMENT, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const output: string[] = []

@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { AnyObject, Text } from '../../platform/http/schemas.ts'
 import { Problem } from '../../platform/http/problems.ts'
-import { compileSchema } from '../../platform/json-schema/json-schema.ts'
+import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
 import { memberSlice, type Slice } from '../../platform/json-slices.ts'
 import { sha256 } from '../../platform/secrets.ts'
 import type { Edge, NewEvent } from './append/prepare.ts'
@@ -102,7 +102,7 @@ function fromCloudEvent(
   }
 }
 
-const checkEdges = compileSchema(Edges)
+const checkEdges = compileWhenUsed(Edges)
 
 function readEdges(text: string, pointer: string): Edge[] {
   const refuse = (detail: string): Problem =>

@@ -1,5 +1,5 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
-import { compileSchema } from '../../platform/json-schema/json-schema.ts'
+import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { Text } from '../../platform/http/schemas.ts'
 import { kindOf } from '../destinations/index.ts'
@@ -21,7 +21,7 @@ function checking<S extends TSchema>(
   schema: S,
   names: [RegExp, string][] = [],
 ): (input: object) => Static<S> {
-  const check = compileSchema(schema)
+  const check = compileWhenUsed(schema)
   return (input) => {
     const given = Object.fromEntries(
       Object.entries(input).filter(([, value]) => value !== null && value !== undefined),

@@ -1,4 +1,4 @@
-import { compileSchema } from '../../platform/json-schema/json-schema.ts'
+import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { isSigningSecret } from '../../platform/signing.ts'
 import type { Account } from './drivers/driver.ts'
@@ -7,7 +7,7 @@ import { DRIVERS } from './drivers/index.ts'
 const CHECKS = new Map(
   DRIVERS.map(({ platform, settings, credentials }) => [
     platform,
-    { settings: compileSchema(settings), credentials: compileSchema(credentials) },
+    { settings: compileWhenUsed(settings), credentials: compileWhenUsed(credentials) },
   ]),
 )
 

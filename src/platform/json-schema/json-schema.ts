@@ -74,6 +74,12 @@ export function compileSchema(schema: object | boolean): Validate {
   }
 }
 
+/** The same for a schema of our own, which is compiled when it is first used: a start need not wait for it. */
+export function compileWhenUsed(schema: object): Validate {
+  let validate: Validate | undefined
+  return (value) => (validate ??= compileSchema(schema))(value)
+}
+
 function compile(schema: object | boolean, budget: EvaluationBudget): ValidateFunction {
   try {
     refuseTooDeep(schema)

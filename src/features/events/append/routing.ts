@@ -1,6 +1,11 @@
 import { sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
-import { compileSchema, SchemaError, type Validate } from '../../../platform/json-schema/json-schema.ts'
+import {
+  compileSchema,
+  compileWhenUsed,
+  SchemaError,
+  type Validate,
+} from '../../../platform/json-schema/json-schema.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import { compileRoute, type Flow, type Route } from '../../subscriptions/index.ts'
 import { GLOBAL_SCHEMA_VERSION } from '../types/global-schemas.ts'
@@ -160,7 +165,7 @@ const GLOBAL: ReadonlyMap<string, RoutedType> = new Map(
   [...GLOBAL_TYPES.values()].map((type) => {
     const { id, name, jsonSchema } = type
     const schema = jsonSchema
-      ? { version: GLOBAL_SCHEMA_VERSION, validate: compileSchema(jsonSchema) }
+      ? { version: GLOBAL_SCHEMA_VERSION, validate: compileWhenUsed(jsonSchema) }
       : undefined
     return [name, { id, enforce: false, schema, roomsOf: compileRooms(name, type) }]
   }),

@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { compileSchema } from '../../../platform/json-schema/json-schema.ts'
+import { compileWhenUsed } from '../../../platform/json-schema/json-schema.ts'
 import { Timestamp } from '../../../platform/http/schemas.ts'
 import { signedHeaders, verifySigned } from '../../../platform/signing.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound-http.ts'
@@ -34,7 +34,7 @@ const IncomingBody = Type.Object({
   ),
 })
 
-const checkBody = compileSchema(IncomingBody)
+const checkBody = compileWhenUsed(IncomingBody)
 
 /**
  * Any service that takes a POST: messages go to its URL and come from it, both signed per the Standard
