@@ -20,7 +20,6 @@ const BUILT = 'node_modules/.tap-built'
  */
 const FORGETFUL = {
   fsync: 'off',
-  synchronous_commit: 'off',
   full_page_writes: 'off',
   max_wal_size: '8GB',
   checkpoint_timeout: '1h',

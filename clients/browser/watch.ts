@@ -34,6 +34,7 @@ export function watch(
   )
   let { after } = options
   let source: Pick<EventSource, 'close'> | undefined
+  let late: ReturnType<typeof setTimeout>
 
   const link = createLink(options, (url, token) => {
     const query = new URLSearchParams({ rooms: options.rooms.join(), token })
@@ -55,7 +56,7 @@ export function watch(
       opened.close()
       link.retry(farewell)
     }
-    let late = setTimeout(end, timeoutMs)
+    late = setTimeout(end, timeoutMs)
     on('joined', (data) => {
       const { rooms: joined, heartbeatSeconds } = data as { rooms: Joined[]; heartbeatSeconds: number }
       silenceMs = heartbeatSeconds * 1000 * MISSED_HEARTBEATS
@@ -82,6 +83,7 @@ export function watch(
   void link.start()
   return () => {
     link.close({ reason: 'It was closed.' })
+    clearTimeout(late)
     source?.close()
     source = undefined
   }

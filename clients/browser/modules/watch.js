@@ -20,6 +20,7 @@ export function watch(
   const rooms = new Map(options.rooms.map((name) => [name, { handlers, last: options.after, begun: false }]))
   let { after } = options
   let source
+  let late
 
   const link = createLink(options, (url, token) => {
     const query = new URLSearchParams({ rooms: options.rooms.join(), token })
@@ -41,7 +42,7 @@ export function watch(
       opened.close()
       link.retry(farewell)
     }
-    let late = setTimeout(end, timeoutMs)
+    late = setTimeout(end, timeoutMs)
     on('joined', (data) => {
       const { rooms: joined, heartbeatSeconds } = data
       silenceMs = heartbeatSeconds * 1000 * MISSED_HEARTBEATS
@@ -68,6 +69,7 @@ export function watch(
   void link.start()
   return () => {
     link.close({ reason: 'It was closed.' })
+    clearTimeout(late)
     source?.close()
     source = undefined
   }

@@ -39,7 +39,7 @@ export const inquiryRoutes =
     async function refuseOtherOrigins({ headers, host }: FastifyRequest): Promise<void> {
       if (isAllowedOrigin(headers.origin, host)) return
       throw new Problem(
-        'forbidden',
+        'origin-not-allowed',
         'Pages of this origin may not send inquiries. Add it to ALLOWED_ORIGINS and restart.',
       )
     }
@@ -71,7 +71,12 @@ export const inquiryRoutes =
           description:
             'For a contact form, from a page of an origin in ALLOWED_ORIGINS. A key whose only scope is `inquiries:submit` may stand in such a page; without a key the app is INQUIRIES_APP_ID, or the default app of the embedded Postgres. INQUIRIES_PER_MINUTE are taken from one address. Appends `inquiry.submitted`, which has all of it but `message`.',
           body: NewInquiry,
-          response: responses({ 201: ref(Inquiry) }, [...BODY_PROBLEMS, 'too-many-requests', 'overloaded']),
+          response: responses({ 201: ref(Inquiry) }, [
+            ...BODY_PROBLEMS,
+            'origin-not-allowed',
+            'too-many-requests',
+            'overloaded',
+          ]),
         },
       },
       async (request, reply) =>

@@ -4,8 +4,9 @@ import { appIdOf } from '../../platform/http/auth.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { BODY_PROBLEMS, inMediaTypes, responses } from '../../platform/http/schemas.ts'
 import { memberSlice, type Slice } from '../../platform/json-slices.ts'
-import type { Emitter, Member, Presence } from './contracts.ts'
 import { isRoom } from '../../platform/rooms/names.ts'
+import type { Emitter, Presence } from './contracts.ts'
+import { memberJson } from './live/encoding.ts'
 import { MAX_PUBLISH_BYTES } from './publish-limits.ts'
 
 const tags = ['Observation']
@@ -103,9 +104,6 @@ export const publishRoutes =
       },
     )
   }
-
-/** The info goes out as it came in. */
-const memberJson = ({ id, info }: Member): string => `{"id":${JSON.stringify(id)},"info":${info ?? 'null'}}`
 
 /** @throws Problem `validation-failed` */
 function checkNames(names: readonly { name: string; pointer: string }[]): void {

@@ -165,7 +165,7 @@ t.test('pages of other origins', async (t) => {
       'http://localhost',
     ]) {
       const answer = await submit(from(origin))
-      expectProblem(t, answer, { status: 403, type: 'forbidden' }, origin)
+      expectProblem(t, answer, { status: 403, type: 'origin-not-allowed' }, origin)
       t.match(answer.body.detail, /ALLOWED_ORIGINS/)
       t.notOk('access-control-allow-origin' in answer.headers)
     }
