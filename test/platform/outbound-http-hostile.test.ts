@@ -102,6 +102,24 @@ const EXPECTED: Record<keyof typeof BEHAVIOURS, Expected> = {
 
 const NAMES = Object.keys(EXPECTED) as (keyof typeof BEHAVIOURS)[]
 
+let silent: Awaited<ReturnType<typeof startHostile>>
+
+t.test('TLS to a server that speaks plain HTTP, or not at all', async (test) => {
+  const plain = await startHostile(test, says('HTTP/1.1 400 Bad Request\r\n\r\n'))
+  // Until the end of the file: what became no TLS connection is given up after seconds.
+  const http = outbound(t)
+  silent = await startHostile(t, BEHAVIOURS['never answers'])
+  test.match(await outcome(post(http, plain.url.replace('http:', 'https:'))), {
+    code: 'connection-failed',
+    message: /^No TLS connection could be made \(.+\)\.$/,
+  })
+  await allClosed(plain.sockets)
+  test.match(await outcome(post(http, silent.url.replace('http:', 'https:'), { timeoutMs: SHORT_MS })), {
+    code: 'timeout',
+  })
+  test.equal(silent.sockets.length, 1)
+})
+
 for (const name of NAMES) {
   t.test(`an endpoint that ${name}`, async (t) => {
     const expected = EXPECTED[name]
@@ -149,21 +167,6 @@ async function allClosed(sockets: readonly { resume(): unknown; closed: boolean 
   for (const socket of sockets) socket.resume()
   await until(() => sockets.every((socket) => socket.closed), 'the connection is closed')
 }
-
-t.test('TLS to a server that speaks plain HTTP, or not at all', async (t) => {
-  const http = outbound(t)
-  const plain = await startHostile(t, says('HTTP/1.1 400 Bad Request\r\n\r\n'))
-  t.match(await outcome(post(http, plain.url.replace('http:', 'https:'))), {
-    code: 'connection-failed',
-    message: /^No TLS connection could be made \(.+\)\.$/,
-  })
-  await allClosed(plain.sockets)
-  const silent = await startHostile(t, BEHAVIOURS['never answers'])
-  t.match(await outcome(post(http, silent.url.replace('http:', 'https:'), { timeoutMs: SHORT_MS })), {
-    code: 'timeout',
-  })
-  await allClosed(silent.sockets)
-})
 
 t.test('a certificate that nobody vouches for is not accepted', async (t) => {
   const server = new SMTPServer({ secure: true }) // its own certificate is signed by itself
@@ -353,4 +356,8 @@ t.test('a server that takes no connection is asked once for each request', async
     Array.from({ length: 100 }, () => ({ name: 'OutboundError', code: 'connection-failed' })),
   )
   t.equal(server.sockets.length, 100)
+})
+
+t.test('a connection on which TLS got no answer is closed too', async () => {
+  await allClosed(silent.sockets)
 })

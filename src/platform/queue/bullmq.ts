@@ -95,6 +95,13 @@ interface Backend {
 
 function createQueues(backend: Backend): Queues {
   const open: BullQueue[] = []
+  let isClosed = false
+
+  /** While Redis is away nothing waits for it, and nothing for a queue that is closed: the library would. */
+  function refuseUnreachable(): void {
+    if (isClosed || !backend.reachable()) throw new Error('The queue cannot be reached.')
+  }
+
   return {
     queue<Data>(name: string): Queue<Data> {
       const queue = new BullQueue(
@@ -106,7 +113,7 @@ function createQueues(backend: Backend): Queues {
       open.push(queue as never)
       return {
         async add(jobs) {
-          refuseUnreachable(backend)
+          refuseUnreachable()
           const bulk = jobs.map(({ data, delayMs }) => ({
             name: JOB_NAME,
             data,
@@ -118,13 +125,14 @@ function createQueues(backend: Backend): Queues {
           await within(ADD_TIMEOUT_MS, queue.addBulk(bulk as never))
         },
         async waiting() {
-          refuseUnreachable(backend)
+          refuseUnreachable()
           return within(ADD_TIMEOUT_MS, queue.getWaitingCount())
         },
         consume: (handler, { concurrency }) => consume(backend, name, handler, concurrency),
       }
     },
     async close() {
+      isClosed = true
       await Promise.all(open.map((queue) => within(ADD_TIMEOUT_MS, queue.close()).catch(() => {})))
       await backend.closeConnections()
     },
@@ -153,9 +161,4 @@ function consume(
       })
     },
   }
-}
-
-/** While Redis is away nothing waits for it: the library would until it is back. */
-function refuseUnreachable(backend: Backend): void {
-  if (!backend.reachable()) throw new Error('The queue cannot be reached.')
 }

@@ -54,7 +54,6 @@ for (const backend of BACKENDS) {
         DELIVERY_RETRY_SCHEDULE: '1h',
         // Its jobs would take all of these, were there no limit for one subscription.
         WORKER_CONCURRENCY: '20',
-        SHUTDOWN_TIMEOUT_MS: '1',
       },
     })
     const client = await service.client()
