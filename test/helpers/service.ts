@@ -1,11 +1,4 @@
 import type { Test } from 'tap'
-import { appendFileSync } from 'node:fs'
-const stamp = (what: string, from: number) =>
-  appendFileSync(
-    '/tmp/hf-close',
-    `${process.argv[1]?.split('/').pop()} ${what} ${Math.round(performance.now() - from)}\n`,
-  )
-process.on('exit', () => stamp('exit at', 0))
 import { request, type Dispatcher } from 'undici'
 import { buildApi } from '../../src/api.ts'
 import { loadConfig } from '../../src/config.ts'
@@ -172,18 +165,8 @@ export async function startService(t: Test, options: ServiceOptions = {}): Promi
   const worker = options.worker === false ? undefined : startWorker(deps)
   const url = await api.listen({ host: '127.0.0.1', port: 0 })
   let closing: Promise<void> | undefined
-  const close = (): Promise<void> => {
-    const t0 = performance.now()
-    return (closing ??= Promise.all([
-      api.close().then(() => stamp('api', t0)),
-      worker?.close(config.SHUTDOWN_TIMEOUT_MS).then(() => stamp('worker', t0)),
-    ])
-      .then(closeDeps)
-      .then(() => {
-        stamp('all', t0)
-        stamp('closed at', 0)
-      }))
-  }
+  const close = (): Promise<void> =>
+    (closing ??= Promise.all([api.close(), worker?.close(config.SHUTDOWN_TIMEOUT_MS)]).then(closeDeps))
   t.teardown(close)
   return { url, deps, databaseUrl, redisUrl, client: () => createClient(url), close }
 }
