@@ -2,21 +2,18 @@ import { Type, type Static, type TObject, type TSchema } from '@sinclair/typebox
 import { Ajv, type ValidateFunction } from 'ajv'
 import { Nullable, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 import { toViolations } from '../../platform/http/violations.ts'
+import { MAX_LENGTH, NAME_FORM } from '../../platform/rooms/names.ts'
 
 /** The WebSocket's frames (docs/observation.md): what is checked, documented and typed, all from these schemas. */
 
-const SEGMENT = '[A-Za-z0-9_.:@~-]{1,128}'
-/** The form of the name of a room or a topic. */
-const NAME_FORM = `^${SEGMENT}(?:/${SEGMENT}){0,7}$`
-
 const Room = Type.String({
-  maxLength: 255,
+  maxLength: MAX_LENGTH,
   pattern: NAME_FORM,
   description: 'One to eight segments with `/` between them.',
   examples: ['orders/17'],
 })
 const Topic = Type.String({
-  maxLength: 255,
+  maxLength: MAX_LENGTH,
   pattern: NAME_FORM,
   description: 'What the message is about.',
   examples: ['orders/shipped'],
@@ -157,8 +154,6 @@ export const SERVER_FRAMES = {
   change: says('presence', MemberChange),
   closing: says('closing', Closing),
 } as const
-
-export type ServerFrame = Static<(typeof SERVER_FRAMES)[keyof typeof SERVER_FRAMES]>
 
 /** What is wrong with a client's frame, as an `error` frame tells it. */
 export interface BadFrame {

@@ -5,10 +5,13 @@
  */
 
 const MAX_SEGMENTS = 8
-const MAX_LENGTH = 255
+/** Characters of a whole name. */
+export const MAX_LENGTH = 255
 const SEGMENT_FORM = '[A-Za-z0-9_.:@~-]{1,128}'
 const SEGMENT = new RegExp(`^${SEGMENT_FORM}$`)
-const NAME = new RegExp(`^${SEGMENT_FORM}(?:/${SEGMENT_FORM}){0,${MAX_SEGMENTS - 1}}$`)
+/** The form of a name, for schemas, which also need its length. */
+export const NAME_FORM = `^${SEGMENT_FORM}(?:/${SEGMENT_FORM}){0,${MAX_SEGMENTS - 1}}$`
+const NAME = new RegExp(NAME_FORM)
 /** What a message shows of a wrong segment. */
 const SHOWN_LENGTH = 40
 

@@ -234,11 +234,26 @@ t.test('rooms over a WebSocket', async (t) => {
     ])
     const late = await openSocket(t, service.url, client)
     t.match(await late.join('chat/7', { presence: true }), { members: [{ id: 'ada' }] })
+    // To the letter, whichever way it goes out.
+    const body = '{"rooms":["chat/*"],"member":{"id":"bob","info":{"n":12345678901234567890}}}'
+    const { body: granted } = await call(service.url, 'POST', '/observation/tokens', {
+      key: client.key,
+      body,
+      headers: { 'content-type': 'application/json' },
+    })
+    await (await openSocket(t, service.url, { token: granted.token })).join('chat/7')
+    const texts: string[] = []
+    watcher.socket.on('message', (data) => texts.push((data as Buffer).toString()))
+    await until(
+      async () => (await watcher.ask({ action: 'presence', room: 'chat/7' })).members.length === 2,
+      'bob is there',
+    )
+    t.ok(texts.some((text) => text.includes('"members"') && text.includes('{"n":12345678901234567890}')))
     ada.socket.terminate()
     await watcher.waitFor(ofAda('leave'), 'she is said to have gone')
     await until(
-      async () => (await watcher.ask({ action: 'presence', room: 'chat/7' })).members.length === 0,
-      'nobody is left',
+      async () => (await watcher.ask({ action: 'presence', room: 'chat/7' })).members.length === 1,
+      'only bob is left',
     )
   })
 

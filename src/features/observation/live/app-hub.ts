@@ -185,7 +185,7 @@ export async function createAppHub(options: {
     async join(connection, { rooms, types, encoding, after, given, onPresence }, onJoined) {
       const subscription: Subscription = {
         connection,
-        group: createGroup(encoding, rooms, types),
+        group: groupOf(encoding, rooms, types),
         behind: undefined,
         stopDraining: undefined,
         onPresence,
@@ -204,6 +204,7 @@ export async function createAppHub(options: {
         end()
         return undefined
       }
+      // It may have been made by another observer meanwhile.
       subscription.group = groupOf(encoding, rooms, types)
       enter(subscription)
       const isKnown = after === undefined || !isHeld || observer.position() >= after

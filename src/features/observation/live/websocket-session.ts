@@ -4,7 +4,7 @@ import { Problem } from '../../../platform/http/problems.ts'
 import { encodeTextFrame, PING } from '../../../platform/http/websocket-frames.ts'
 import { memberSlice, type Slice } from '../../../platform/json-slices.ts'
 import type { Log } from '../../../platform/log.ts'
-import type { Emitter, Grant, Presence, PresenceChange } from '../contracts.ts'
+import type { Emitter, Grant, Member, Presence, PresenceChange } from '../contracts.ts'
 import { readClientFrame, type ClientFrame, type ErrorCode } from '../frames.ts'
 import type { GrantWatch } from '../grant-watch.ts'
 import { compileRoomPatterns } from '../patterns.ts'
@@ -65,6 +65,13 @@ export function startSession(
 
   const send = (frame: object, ref?: string | number): void =>
     void connection.write(encodeTextFrame(JSON.stringify(ref === undefined ? frame : { ...frame, ref })))
+  /** What members say of themselves goes out as it came in. */
+  const sendMembers = (frame: object, members: readonly Member[], ref?: string | number): void => {
+    const text = JSON.stringify({ ...frame, ref })
+    connection.write(
+      encodeTextFrame(`${text.slice(0, -1)},"members":[${members.map(memberJson).join(',')}]}`),
+    )
+  }
   const refuse = (code: ErrorCode, detail: string, ref?: string | number): void =>
     send({ type: 'error', code, detail }, ref)
 
@@ -155,7 +162,8 @@ export function startSession(
       const options = { rooms: [room], types: grant.types, encoding: WEBSOCKET, after, onPresence }
       const membership = await hub.join(grant.appId, connection, options, ({ position, lost }) => {
         const start = { type: 'joined', room, position, recovered: !lost, ...(lost && { reason: lost }) }
-        send(members ? { ...start, members } : start, ref)
+        if (members) sendMembers(start, members, ref)
+        else send(start, ref)
         for (const change of meanwhile) onPresence?.(change)
       })
       if (!membership || isEnding) return membership?.leave()
@@ -196,16 +204,13 @@ export function startSession(
 
   async function tellMembers({ room, ref }: FrameOf<'presence'>): Promise<void> {
     if (!rooms.has(room)) return refuseNotJoined(room, ref)
-    send({ type: 'presence', room, members: await membersOf(room) }, ref)
+    sendMembers({ type: 'presence', room }, await membersOf(room), ref)
   }
 
   const refuseNotJoined = (room: string, ref?: string | number): void =>
     refuse('not-joined', `This connection is not in "${room}".`, ref)
 
-  const membersOf = async (room: string): Promise<unknown[]> =>
-    (await presence.list(grant.appId, room, MAX_MEMBERS)).map(
-      (member) => JSON.parse(memberJson(member)) as unknown,
-    )
+  const membersOf = (room: string): Promise<Member[]> => presence.list(grant.appId, room, MAX_MEMBERS)
 
   /** The holder stays the same; what it may no longer see it leaves. */
   async function authorize({ token, ref }: FrameOf<'auth'>): Promise<void> {
