@@ -4,6 +4,7 @@ import { newId } from '../src/platform/ids.ts'
 import { newSigningSecret, signedHeaders } from '../src/platform/signing.ts'
 import { until } from '../test/helpers/until.ts'
 import type { HttpLoader, LoadRequest } from './helpers/http-load.ts'
+import type { PoolLoader } from './helpers/pool-load.ts'
 import type { Receiver } from './helpers/receiver.ts'
 import { createApp, subscribe } from './lib/app.ts'
 import { compare, type Case, type Figures, type Metric } from './lib/compare.ts'
@@ -30,7 +31,7 @@ const METRICS: Metric[] = [
 /** Webhooks: how near the worker comes to a client that posts the same and keeps no record. */
 export const delivery: Bench = async ({ scope, environment, seconds, say }) => {
   const appender = await startHelper<HttpLoader>(scope, 'http-load')
-  const poster = await startHelper<HttpLoader>(scope, 'http-load')
+  const poster = await startHelper<PoolLoader>(scope, 'pool-load')
   const receiver = await startHelper<Receiver>(scope, 'receiver')
   const origin = await receiver.call('listen')
   const requests = webhookRequests()

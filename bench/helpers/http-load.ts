@@ -1,6 +1,6 @@
 import { createHistogram } from 'node:perf_hooks'
 import { setTimeout as wait } from 'node:timers/promises'
-import { Pool } from 'undici'
+import { BareClient, encodeRequest } from '../lib/bare-client.ts'
 import { serve } from '../lib/serve.ts'
 
 /** A POST that a load repeats. */
@@ -32,36 +32,39 @@ export interface LoadResult {
 const handlers = {
   /** @throws Error when an answer is not a 2xx: figures of refused requests would say nothing */
   async run(load: HttpLoad): Promise<LoadResult> {
-    const { origin, requests, connections, seconds, count = Infinity, perSecond } = load
-    const pool = new Pool(origin, { connections, pipelining: 1 })
+    const { origin, connections, seconds, count = Infinity, perSecond } = load
+    const requests = load.requests.map((request) => encodeRequest(origin, request))
+    const clients = await Promise.all(Array.from({ length: connections }, () => BareClient.connect(origin)))
+    const free = [...clients]
     const latency = createHistogram()
     let sent = 0
 
-    async function one(): Promise<void> {
-      const request = requests[sent++ % requests.length] as LoadRequest
-      const began = performance.now()
-      await exchange(pool, request)
+    async function one(client: BareClient, began = performance.now()): Promise<void> {
+      await client.exchange(requests[sent++ % requests.length] as Buffer)
       latency.record(Math.max(1, Math.round((performance.now() - began) * 1e6)))
     }
     const started = performance.now()
     const isOver = (): boolean =>
       sent >= count || (count === Infinity && performance.now() - started >= seconds * 1000)
-    async function flatOut(): Promise<void> {
-      while (!isOver()) await one()
+    async function flatOut(client: BareClient): Promise<void> {
+      while (!isOver()) await one(client)
     }
+    /** What finds no free connection waits for one, and that counts. */
     async function paced(rate: number): Promise<void> {
       const underWay: Promise<void>[] = []
-      while (sent < rate * seconds) {
-        await wait(Math.max(0, started + (sent * 1000) / rate - performance.now()))
-        underWay.push(one())
+      for (let due = 0; due < rate * seconds; due++) {
+        const at = started + (due * 1000) / rate
+        await wait(Math.max(0, at - performance.now()))
+        while (free.length === 0) await wait(1)
+        const client = free.pop() as BareClient
+        underWay.push(one(client, at).finally(() => free.push(client)))
       }
       await Promise.all(underWay)
     }
-    const runs = perSecond === undefined ? Array.from({ length: connections }, flatOut) : [paced(perSecond)]
     try {
-      await Promise.all(runs)
+      await (perSecond === undefined ? Promise.all(clients.map(flatOut)) : paced(perSecond))
     } finally {
-      await pool.destroy()
+      for (const client of clients) client.close()
     }
     return {
       requests: sent,
@@ -70,26 +73,6 @@ const handlers = {
       p99Ms: latency.percentile(99) / 1e6,
     }
   },
-}
-
-/** The cheapest way through undici: no body stream is made of the answer. */
-function exchange(pool: Pool, { path, headers, body }: LoadRequest): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let status = 0
-    let text = ''
-    pool.dispatch(
-      { path, method: 'POST', headers, body },
-      {
-        onRequestStart() {},
-        onResponseStart: (_controller, code) => void (status = code),
-        onResponseData(_controller, chunk) {
-          if (status >= 300) text += chunk.toString()
-        },
-        onResponseEnd: () => (status < 300 ? resolve() : reject(new Error(`${path}: ${status} ${text}`))),
-        onResponseError: (_controller, error) => reject(error),
-      },
-    )
-  })
 }
 
 export type HttpLoader = typeof handlers
