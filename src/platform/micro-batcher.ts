@@ -20,7 +20,9 @@ export interface MicroBatcherOptions<Item, Result> {
   maxWaiting: number
   /** Batches under way at once. */
   lanes: number
-  /** Items of a key that is under way in one lane wait, rather than start in another. */
+  /** Batches of a key that may be under way at once; one unless told, so that its items keep their order. */
+  lanesPerKey?: number
+  /** Items of a key whose lanes are taken wait, rather than start in another. */
   key(item: Item): string
 }
 
@@ -29,25 +31,37 @@ export class OverloadedError extends Error {
   override name = 'OverloadedError'
 }
 
-interface Waiting<Item, Result> {
+interface Entry<Item, Result> {
   item: Item
   weight: number
   resolve(result: Result): void
   reject(error: unknown): void
 }
 
+/** The items of one key. */
+interface Queue<Item, Result> {
+  waiting: Entry<Item, Result>[]
+  waitingWeight: number
+  batches: number
+  weightUnderWay: number
+}
+
 /**
  * A batcher without a timer: a first item starts at the end of the current tick, and while it is under way
  * the next batch gathers. So a lone request waits for nobody, and the busier it is the larger the batches.
+ *
+ * A further batch of a key starts once as much waits for it as is under way: then the one is prepared while the
+ * other is carried out, and a few items do not go in many small batches.
  */
 export function createMicroBatcher<Item, Result>(
   options: MicroBatcherOptions<Item, Result>,
 ): MicroBatcher<Item, Result> {
-  let waiting: Waiting<Item, Result>[] = []
+  const { maxBatch, lanes, lanesPerKey = 1 } = options
+  /** Those with something waiting or under way; whose turn it is comes first. */
+  const queues = new Map<string, Queue<Item, Result>>()
   let waitingWeight = 0
   let underWay = 0
   let scheduled = false
-  const busyKeys = new Set<string>()
   const idleListeners: (() => void)[] = []
 
   function schedule(): void {
@@ -55,44 +69,71 @@ export function createMicroBatcher<Item, Result>(
     scheduled = true
     setImmediate(() => {
       scheduled = false
-      while (underWay < options.lanes && startBatch());
+      while (underWay < lanes && startBatch());
     })
   }
 
-  /** Takes the waiting items whose keys are free, in order, and runs them. */
+  function mayStart({
+    waiting,
+    waitingWeight: weight,
+    batches,
+    weightUnderWay,
+  }: Queue<Item, Result>): boolean {
+    if (waiting.length === 0) return false
+    return batches === 0 || (batches < lanesPerKey && weight >= Math.min(weightUnderWay, maxBatch))
+  }
+
+  /** Runs what waits of the keys that may start, as much as fits. */
   function startBatch(): boolean {
-    const batch: Waiting<Item, Result>[] = []
-    const rest: Waiting<Item, Result>[] = []
-    const keys = new Set<string>()
+    const batch: Entry<Item, Result>[] = []
+    const parts: { key: string; weight: number }[] = []
     let weight = 0
-    for (const entry of waiting) {
-      const key = options.key(entry.item)
-      // Once the batch is full every later item stays, so the items of a key keep their order.
-      const full = batch.length > 0 && weight + entry.weight > options.maxBatch
-      if (full) weight = options.maxBatch
-      if (full || busyKeys.has(key)) {
-        rest.push(entry)
-        continue
+    for (const [key, queue] of queues) {
+      if (!mayStart(queue)) continue
+      let count = 0
+      let partWeight = 0
+      for (const entry of queue.waiting) {
+        if (batch.length + count > 0 && weight + partWeight + entry.weight > maxBatch) break
+        count += 1
+        partWeight += entry.weight
       }
-      batch.push(entry)
-      keys.add(key)
-      weight += entry.weight
+      if (count > 0) {
+        batch.push(...queue.waiting.splice(0, count))
+        weight += partWeight
+        queue.waitingWeight -= partWeight
+        queue.weightUnderWay += partWeight
+        queue.batches += 1
+        parts.push({ key, weight: partWeight })
+      }
+      if (queue.waiting.length === 0) continue
+      if (count > 0) moveToEnd(key, queue)
+      break
     }
     if (batch.length === 0) return false
-    waiting = rest
-    for (const entry of batch) waitingWeight -= entry.weight
-    for (const key of keys) busyKeys.add(key)
+    waitingWeight -= weight
     underWay += 1
     void settle(batch).finally(() => {
       underWay -= 1
-      for (const key of keys) busyKeys.delete(key)
-      if (waiting.length > 0) schedule()
-      else if (underWay === 0) for (const listener of idleListeners.splice(0)) listener()
+      for (const part of parts) release(part)
+      if (queues.size === 0) for (const listener of idleListeners.splice(0)) listener()
+      else schedule()
     })
     return true
   }
 
-  async function settle(batch: Waiting<Item, Result>[]): Promise<void> {
+  function moveToEnd(key: string, queue: Queue<Item, Result>): void {
+    queues.delete(key)
+    queues.set(key, queue)
+  }
+
+  function release({ key, weight }: { key: string; weight: number }): void {
+    const queue = queues.get(key) as Queue<Item, Result>
+    queue.batches -= 1
+    queue.weightUnderWay -= weight
+    if (queue.batches === 0 && queue.waiting.length === 0) queues.delete(key)
+  }
+
+  async function settle(batch: Entry<Item, Result>[]): Promise<void> {
     try {
       const results = await options.run(batch.map((entry) => entry.item))
       for (const [index, entry] of batch.entries()) entry.resolve(results[index] as Result)
@@ -108,14 +149,25 @@ export function createMicroBatcher<Item, Result>(
         return Promise.reject(new OverloadedError('Too many requests are waiting.'))
       }
       return new Promise((resolve, reject) => {
-        waiting.push({ item, weight, resolve, reject })
+        const queue = queueOf(options.key(item))
+        queue.waiting.push({ item, weight, resolve, reject })
+        queue.waitingWeight += weight
         waitingWeight += weight
         schedule()
       })
     },
     idle() {
-      if (waiting.length === 0 && underWay === 0) return Promise.resolve()
+      if (queues.size === 0) return Promise.resolve()
       return new Promise((resolve) => idleListeners.push(resolve))
     },
+  }
+
+  function queueOf(key: string): Queue<Item, Result> {
+    let queue = queues.get(key)
+    if (!queue) {
+      queue = { waiting: [], waitingWeight: 0, batches: 0, weightUnderWay: 0 }
+      queues.set(key, queue)
+    }
+    return queue
   }
 }

@@ -64,15 +64,18 @@ async function opportunity(): Promise<void> {
   for (let count = 0; count < 5; count++) await turn()
 }
 
-t.test('what is added in one tick goes in one batch, and each item gets its own result', async (t) => {
-  const { batcher, batches, started } = held()
-  const results = Promise.all([batcher.add(item(1)), batcher.add(item(2, 'b')), batcher.add(item(3))])
-  const batch = await started(1)
-  t.same(batch.numbers, [1, 2, 3])
-  batch.succeed()
-  t.same(await results, ['1', '2', '3'])
-  t.equal(batches.length, 1)
-})
+t.test(
+  'what is added in one tick goes in one batch, key by key, and each item gets its own result',
+  async (t) => {
+    const { batcher, batches, started } = held()
+    const results = Promise.all([batcher.add(item(1)), batcher.add(item(2, 'b')), batcher.add(item(3))])
+    const batch = await started(1)
+    t.same(batch.numbers, [1, 3, 2])
+    batch.succeed()
+    t.same(await results, ['1', '2', '3'])
+    t.equal(batches.length, 1)
+  },
+)
 
 t.test('what is added while a batch is under way gathers for the next one', async (t) => {
   const { batcher, batches, started } = held()
@@ -105,6 +108,52 @@ t.test('lanes run side by side, but never two with the same key', async (t) => {
   second.succeed()
   third.succeed()
   t.same(await Promise.all(results), ['1', '2', '3', '4'])
+})
+
+t.test('another batch of a key starts once as much waits for it as is under way', async (t) => {
+  const { batcher, batches, started } = held({ lanes: 4, lanesPerKey: 2 })
+  const results = [batcher.add(item(1, 'a', 5))]
+  const first = await started(1)
+  results.push(batcher.add(item(2, 'a', 4)))
+  await opportunity()
+  t.equal(batches.length, 1, 'less waits than is under way')
+  results.push(batcher.add(item(3, 'a', 1)))
+  const second = await started(2)
+  t.same(second.numbers, [2, 3])
+  results.push(batcher.add(item(4, 'a', 50)))
+  await opportunity()
+  t.equal(batches.length, 2, 'both lanes of the key are taken')
+  second.succeed()
+  const third = await started(3)
+  t.same(third.numbers, [4])
+  first.succeed()
+  third.succeed()
+  t.same(await Promise.all(results), ['1', '2', '3', '4'])
+})
+
+t.test('a key with a full batch is enough for another, however heavy the one under way', async (t) => {
+  const { batcher, started } = held({ lanes: 2, lanesPerKey: 2, maxBatch: 10 })
+  const results = [batcher.add(item(1, 'a', 90))]
+  const first = await started(1)
+  results.push(batcher.add(item(2, 'a', 10)))
+  const second = await started(2)
+  first.succeed()
+  second.succeed()
+  t.same(await Promise.all(results), ['1', '2'])
+})
+
+t.test('a key that always has more than fits leaves the others their turn', async (t) => {
+  const { batcher, started } = held({ maxBatch: 2 })
+  const results = [1, 2, 3, 4, 5, 6].map((number) => batcher.add(item(number, 'busy')))
+  results.push(batcher.add(item(7, 'quiet')))
+  const first = await started(1)
+  t.same(first.numbers, [1, 2])
+  first.succeed()
+  const second = await started(2)
+  t.same(second.numbers, [7, 3])
+  second.succeed()
+  for (let count = 3; count <= 4; count++) (await started(count)).succeed()
+  t.same(await Promise.all(results), ['1', '2', '3', '4', '5', '6', '7'])
 })
 
 t.test('what does not fit one batch starts in the other lanes at once', async (t) => {

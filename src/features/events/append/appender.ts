@@ -24,8 +24,10 @@ import { runAppend } from './statement.ts'
 const BATCH_WEIGHT = 1_000
 const WEIGHT_CHARACTERS = 4_096
 const WAITING_WEIGHT = 20_000
-/** Statements under way at once. An app is in one of them at a time: they would only wait for its lock. */
-const LANES = 2
+/** Statements under way at once. */
+const LANES = 3
+/** Of these with events of one app: while one holds the lock of its log, the next is sent and waits for it. */
+const LANES_PER_APP = 2
 /** Times an append is prepared anew because types or subscriptions changed under it. */
 const MAX_ROUNDS = 20
 
@@ -109,6 +111,7 @@ export function createAppender(options: AppenderOptions): Appender {
     maxBatch: BATCH_WEIGHT,
     maxWaiting: WAITING_WEIGHT,
     lanes: LANES,
+    lanesPerKey: LANES_PER_APP,
     key: ({ appId }) => appId,
   })
 
