@@ -61,6 +61,37 @@ function skipValue(text: string, at: number): number {
 }
 
 /**
+ * Goes over the members of an object, reading each character once.
+ *
+ * @param at where the object begins (white space before it is skipped)
+ * @param visit gets a member's name and where its value begins; @returns where the value ends
+ * @returns where the object ends
+ */
+function walkMembers(text: string, at: number, visit: (name: string, at: number) => number): number {
+  at = skipSpace(text, skipSpace(text, at) + 1)
+  while (text.charCodeAt(at) !== CLOSE_BRACE) {
+    const keyEnd = skipString(text, at)
+    const key = text.slice(at, keyEnd)
+    at = skipSpace(text, keyEnd)
+    if (text.charCodeAt(at) === COLON) at = skipSpace(text, at + 1)
+    const end = visit(key.includes('\\') ? (JSON.parse(key) as string) : key.slice(1, -1), at)
+    at = skipSpace(text, end)
+    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
+  }
+  return at + 1
+}
+
+/** Goes over the elements of an array in the same way. */
+function walkElements(text: string, at: number, visit: (at: number) => number): number {
+  at = skipSpace(text, skipSpace(text, at) + 1)
+  while (text.charCodeAt(at) !== CLOSE_BRACKET) {
+    at = skipSpace(text, visit(at))
+    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
+  }
+  return at + 1
+}
+
+/**
  * Where the value of a member of an object is.
  *
  * @param at where the object begins (white space before it is skipped)
@@ -68,30 +99,48 @@ function skipValue(text: string, at: number): number {
  */
 export function memberSlice(text: string, name: string, at = 0): Slice | undefined {
   let found: Slice | undefined
-  at = skipSpace(text, skipSpace(text, at) + 1)
-  while (text.charCodeAt(at) !== CLOSE_BRACE) {
-    const keyEnd = skipString(text, at)
-    const key = text.slice(at, keyEnd)
-    at = skipSpace(text, keyEnd)
-    if (text.charCodeAt(at) === COLON) at = skipSpace(text, at + 1)
-    const end = skipValue(text, at)
-    if ((key.includes('\\') ? JSON.parse(key) : key.slice(1, -1)) === name) found = [at, end]
-    at = skipSpace(text, end)
-    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
-  }
+  walkMembers(text, at, (key, from) => {
+    const to = skipValue(text, from)
+    if (key === name) found = [from, to]
+    return to
+  })
   return found
 }
 
 /** Where the elements of an array are. @param at where the array begins (white space before it is skipped) */
 export function elementSlices(text: string, at = 0): Slice[] {
   const slices: Slice[] = []
-  at = skipSpace(text, skipSpace(text, at) + 1)
-  while (text.charCodeAt(at) !== CLOSE_BRACKET) {
-    const end = skipValue(text, at)
-    slices.push([at, end])
-    at = skipSpace(text, end)
-    if (text.charCodeAt(at) === COMMA) at = skipSpace(text, at + 1)
-  }
+  walkElements(text, at, (from) => {
+    const to = skipValue(text, from)
+    slices.push([from, to])
+    return to
+  })
+  return slices
+}
+
+/**
+ * Where a member of each element of a list is, in one pass over the text, which begins with an object.
+ *
+ * @param list the name of the object's member that holds the list, an array of objects
+ * @param name that of the member in each element
+ * @returns one for each element, undefined where it has no such member
+ */
+export function listMemberSlices(text: string, list: string, name: string): (Slice | undefined)[] {
+  let slices: (Slice | undefined)[] = []
+  walkMembers(text, 0, (key, at) => {
+    if (key !== list) return skipValue(text, at)
+    slices = []
+    return walkElements(text, at, (element) => {
+      let found: Slice | undefined
+      const end = walkMembers(text, element, (member, from) => {
+        const to = skipValue(text, from)
+        if (member === name) found = [from, to]
+        return to
+      })
+      slices.push(found)
+      return end
+    })
+  })
   return slices
 }
 

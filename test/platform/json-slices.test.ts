@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { elementSlices, memberSlice, nestedDeeperThan, type Slice } from '../../src/platform/json-slices.ts'
+import {
+  elementSlices,
+  listMemberSlices,
+  memberSlice,
+  nestedDeeperThan,
+  type Slice,
+} from '../../src/platform/json-slices.ts'
 
 /** A JSON text that knows what it was put together from. */
 interface Written {
@@ -137,6 +143,32 @@ t.test('a part of a larger text is found where it begins', async (t) => {
     }),
   )
   t.pass('in every JSON text')
+})
+
+t.test('a member of each element of a list is found as one by one', async (t) => {
+  const list = fc.tuple(space, fc.array(spaced(objectOf(value)), { maxLength: 4 }))
+  const repeated = fc.array(fc.tuple(fc.constantFrom('"events"', '"eve\\u006ets"'), list), {
+    minLength: 1,
+    maxLength: 2,
+  })
+  const other = fc.tuple(fc.constantFrom('"other"', '""'), value)
+  fc.assert(
+    fc.property(fc.option(other), repeated, fc.option(other), (before, lists, after) => {
+      const arrays = lists.map(([key, [inside, elements]]) => [
+        key,
+        `[${elements.map((part) => part.before + part.text + part.after).join(',') || inside}]`,
+      ])
+      const others = (member: [string, Written] | null) => (member ? [[member[0], member[1].text]] : [])
+      const members = [...others(before), ...arrays, ...others(after)]
+      const text = ` {${members.map(([key, part]) => `${key} : ${part}`).join(' ,')}} `
+      const [from] = memberSlice(text, 'events') as Slice
+      assert.deepEqual(
+        listMemberSlices(text, 'events', 'payload'),
+        elementSlices(text, from).map(([at]) => memberSlice(text, 'payload', at)),
+      )
+    }),
+  )
+  t.same(listMemberSlices('{}', 'events', 'payload'), [])
 })
 
 t.test('the depth of nesting is told exactly, for a part of a text too', async (t) => {

@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox'
-import { elementSlices, memberSlice, nestedDeeperThan, type Slice } from '../../platform/json-slices.ts'
+import { listMemberSlices, memberSlice, nestedDeeperThan, type Slice } from '../../platform/json-slices.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import type { NewEvent } from './append/prepare.ts'
 import type { NewEvent as NewEventBody } from './schemas.ts'
@@ -28,15 +28,8 @@ export function readBatch(
   bodies: readonly Static<typeof NewEventBody>[],
   limits: Limits,
 ): NewEvent[] {
-  const [events] = memberSlice(text, 'events') as Slice
-  return elementSlices(text, events).map(([at], index) =>
-    toNewEvent(
-      text,
-      memberSlice(text, 'payload', at),
-      bodies[index] as Static<typeof NewEventBody>,
-      `/events/${index}/payload`,
-      limits,
-    ),
+  return listMemberSlices(text, 'events', 'payload').map((slice, index) =>
+    toNewEvent(text, slice, bodies[index] as Static<typeof NewEventBody>, `/events/${index}/payload`, limits),
   )
 }
 
