@@ -32,12 +32,21 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
   const processId = crypto.randomUUID()
   let dirty = new Set<string>()
   let publishing: NodeJS.Timeout | undefined
+  let unsubscribe: (() => void) | undefined
 
-  const unsubscribe = bus.subscribe('log.grew', (message) => {
-    const { from, apps } = message as { from: string; apps: string[] }
-    if (from === processId) return
-    for (const appId of apps) tails.get(appId)?.tail.wake()
-  })
+  /** A process that follows no log is not told of any: most of what it got would be its own appends. */
+  function listen(): void {
+    unsubscribe ??= bus.subscribe('log.grew', (message) => {
+      const { from, apps } = message as { from: string; apps: string[] }
+      if (from === processId) return
+      for (const appId of apps) tails.get(appId)?.tail.wake()
+    })
+  }
+
+  function stopListening(): void {
+    unsubscribe?.()
+    unsubscribe = undefined
+  }
 
   const poll = setInterval(() => {
     for (const [appId, entry] of tails) {
@@ -49,6 +58,7 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
         if (Date.now() - entry.idleSince > KEEP_MS) tails.delete(appId)
       }
     }
+    if (tails.size === 0) stopListening()
   }, POLL_MS)
 
   function publish(): void {
@@ -64,11 +74,13 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
     async observe(appId, after, sink) {
       let entry = tails.get(appId)
       if (!entry) {
+        listen()
         const head = await reader.head(appId)
         entry = tails.get(appId)
         if (!entry) {
           entry = { tail: createAppTail({ appId, head, reader, log }), idleSince: undefined }
           tails.set(appId, entry)
+          listen() // the last of the others may have been let go meanwhile
         }
       }
       entry.idleSince = undefined
@@ -89,7 +101,7 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
     close() {
       clearInterval(poll)
       clearTimeout(publishing)
-      unsubscribe()
+      stopListening()
       tails.clear()
     },
   }
