@@ -84,7 +84,7 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
 
 /** One line per request, with all there is to say about it. */
 function logRequests(app: FastifyInstance): void {
-  app.addHook('onResponse', async (request, reply) => {
+  app.addHook('onResponse', (request, reply, done) => {
     request.log.info(
       {
         method: request.method,
@@ -97,5 +97,6 @@ function logRequests(app: FastifyInstance): void {
       },
       'request',
     )
+    done()
   })
 }

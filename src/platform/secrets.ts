@@ -2,6 +2,7 @@ import {
   createCipheriv,
   createDecipheriv,
   createHash,
+  hash,
   hkdfSync,
   randomBytes,
   timingSafeEqual,
@@ -135,9 +136,9 @@ function decrypt(key: Buffer, sealed: Buffer, context: string): string | undefin
 }
 
 /** SHA-256 of a text: what is stored of a key that is only ever compared. */
-export const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
+export const sha256 = (text: string): Buffer => hash('sha256', text, 'buffer')
 
-/** Compares two digests in a time that does not depend on where they differ. */
+/** Compares two digests, or two secrets of one length, in a time that does not depend on where they differ. */
 export const sameDigest = (a: Buffer, b: Buffer): boolean => a.length === b.length && timingSafeEqual(a, b)
 
 /** A random secret of 32 bytes, URL-safe. */

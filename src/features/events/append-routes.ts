@@ -74,12 +74,13 @@ export const appendRoutes =
         limits,
       )
 
-    app.addHook('preValidation', async (request) => {
+    app.addHook('preValidation', (request, _reply, done) => {
       const mediaType = mediaTypeOf(request)
       if (mediaType === CLOUD_EVENT) request.body = withoutNulls(request.body)
       if (mediaType === CLOUD_EVENT_BATCH && Array.isArray(request.body)) {
         request.body = request.body.map(withoutNulls)
       }
+      done()
     })
 
     app.post(

@@ -30,6 +30,18 @@ export interface EventState {
 
 const text = (value: string | null): string => (value === null ? 'null' : JSON.stringify(value))
 
+let lastDate: Date | undefined
+let lastText = ''
+
+/** The events of one append have one date, whose text is made once. */
+function dateText(date: Date): string {
+  if (date !== lastDate) {
+    lastDate = date
+    lastText = `"${date.toISOString()}"`
+  }
+  return lastText
+}
+
 /**
  * The JSON of an event, with its payload to the letter as it was sent.
  *
@@ -38,7 +50,7 @@ const text = (value: string | null): string => (value === null ? 'null' : JSON.s
  */
 export function eventJson(event: StoredEvent, state?: EventState, edges = event.edges): string {
   const projected = state
-    ? `"status":"${state.status}","processedAt":${text(state.processedAt?.toISOString() ?? null)},`
+    ? `"status":"${state.status}","processedAt":${state.processedAt ? dateText(state.processedAt) : 'null'},`
     : ''
   return (
     `{"id":"${event.id}","position":${event.position},"appId":"${event.appId}",` +
@@ -46,7 +58,7 @@ export function eventJson(event: StoredEvent, state?: EventState, edges = event.
     `"payload":${event.payload},"edges":${edges},"originEventId":${text(event.originEventId)},` +
     `"externalId":${text(event.externalId)},"orgid":${text(event.orgid)},` +
     `"schemaVersion":${event.schemaVersion},"schemaValid":${event.schemaValid},` +
-    `"createdAt":"${event.createdAt.toISOString()}"}`
+    `"createdAt":${dateText(event.createdAt)}}`
   )
 }
 
