@@ -1,5 +1,5 @@
 import type { FastifyRequest } from 'fastify'
-import { bearerToken, missingScope, unknownKey } from '../../platform/http/auth.ts'
+import { bearerToken, missingScope, unknownKey, type AppKey } from '../../platform/http/auth.ts'
 import type { createOriginCheck } from '../../platform/http/origins.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import type { KeyFinder } from '../apps/index.ts'
@@ -35,19 +35,16 @@ interface AuthenticationOptions {
  * - `validation-failed` for two credentials
  */
 export function createObserverAuthentication({ keys, tokens, isAllowedOrigin }: AuthenticationOptions) {
+  /** One grant for all observers with a key: it is kept for as long as any of them is there. */
+  const grants = new WeakMap<AppKey, Grant>()
+
   async function grantOfKey(apiKey: string): Promise<Grant> {
     const key = await keys.find(apiKey)
     if (!key) throw unknownKey()
     if (!key.scopes.has('observation:read')) throw missingScope('observation:read')
-    return {
-      appId: key.appId,
-      keyId: key.keyId,
-      rooms: ['**'],
-      types: ['*'],
-      publish: key.scopes.has('observation:publish') ? ['**'] : [],
-      member: null,
-      expiresAt: undefined,
-    }
+    let grant = grants.get(key)
+    if (!grant) grants.set(key, (grant = grantTo(key)))
+    return grant
   }
 
   return async function authenticateObserver(request: FastifyRequest): Promise<Grant> {
@@ -78,6 +75,16 @@ export function createObserverAuthentication({ keys, tokens, isAllowedOrigin }: 
     return tokens.verify(observerToken)
   }
 }
+
+const grantTo = ({ appId, keyId, scopes }: AppKey): Grant => ({
+  appId,
+  keyId,
+  rooms: ['**'],
+  types: ['*'],
+  publish: scopes.has('observation:publish') ? ['**'] : [],
+  member: null,
+  expiresAt: undefined,
+})
 
 /** What is in a URL is in logs and histories. @throws Problem without a look at whether it is a key that counts */
 function refuseKeysInUrl(query: Record<string, string | string[]>): void {

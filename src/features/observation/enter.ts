@@ -19,5 +19,5 @@ export const enterWithin =
       )
     }
     const connection = request.ws ? request.raw.socket : reply.raw
-    connection.once('close', entered)
+    connection.on('close', entered)
   }

@@ -29,11 +29,6 @@ export interface GrantWatch {
   close(): Promise<void>
 }
 
-interface Watching {
-  end(reason: GrantEnd): void
-  stop(): void
-}
-
 interface WatchOptions {
   keys: KeyFinder
   bus: Bus
@@ -52,63 +47,58 @@ export function createGrantWatch({
   recheckMs = RECHECK_MS,
 }: WatchOptions): GrantWatch {
   const byKey = new Map<string, Set<Watching>>()
+  /** Those whose grants end by themselves: one timer for all, set to the first end or before. */
+  const ending = new Set<Watching>()
+  let timer: NodeJS.Timeout | undefined
+  let timerEnds = Infinity
 
   const endAllOf = (keyId: string): void => {
     for (const watching of byKey.get(keyId) ?? []) watching.end('revoked')
   }
 
-  function watch(first: Grant, onEnd: (reason: GrantEnd) => void): Watched {
-    let grant: Grant | undefined
-    let timer: NodeJS.Timeout | undefined
-    const watching: Watching = { end, stop }
+  function waitForExpiry(expiresAt: number): void {
+    if (expiresAt >= timerEnds) return
+    timerEnds = expiresAt
+    clearTimeout(timer)
+    const leftMs = Math.min(Math.max(expiresAt - clock.now(), 0), LONGEST_TIMER_MS)
+    timer = setTimeout(endExpired, leftMs).unref()
+  }
 
-    function stop(): void {
-      clearTimeout(timer)
-      if (!grant) return
+  function endExpired(): void {
+    timerEnds = Infinity
+    const now = clock.now()
+    let next = Infinity
+    for (const watching of ending) {
+      const { expiresAt = Infinity } = watching.grant ?? {}
+      if (expiresAt <= now) watching.end('expired')
+      else next = Math.min(next, expiresAt)
+    }
+    waitForExpiry(next)
+  }
+
+  const watches: Watches = {
+    begin(watching, grant) {
       const ofKey = byKey.get(grant.keyId)
-      ofKey?.delete(watching)
-      if (ofKey?.size === 0) byKey.delete(grant.keyId)
-      grant = undefined
-    }
-
-    function end(reason: GrantEnd): void {
-      if (!grant) return
-      stop()
-      onEnd(reason)
-    }
-
-    function waitForExpiry(expiresAt: number): void {
-      const leftMs = Math.min(Math.max(expiresAt - clock.now(), 0), LONGEST_TIMER_MS)
-      timer = setTimeout(() => {
-        if (clock.now() >= expiresAt) end('expired')
-        else waitForExpiry(expiresAt)
-      }, leftMs).unref()
-    }
-
-    function begin(next: Grant): void {
-      grant = next
-      const ofKey = byKey.get(next.keyId)
       if (ofKey) ofKey.add(watching)
-      else byKey.set(next.keyId, new Set([watching]))
-      if (next.expiresAt !== undefined) waitForExpiry(next.expiresAt)
+      else byKey.set(grant.keyId, new Set([watching]))
+      if (grant.expiresAt !== undefined) {
+        ending.add(watching)
+        waitForExpiry(grant.expiresAt)
+      }
       // It may have been revoked since it was last looked at, before this was told of it.
-      keys.findById(next.keyId).then(
+      keys.findById(grant.keyId).then(
         (key) => {
-          if (!key && grant === next) end('revoked')
+          if (!key && watching.grant === grant) watching.end('revoked')
         },
         (error: Error) => log.warn({ error: error.message }, 'key of an observer not looked up'),
       )
-    }
-
-    begin(first)
-    return {
-      replace(next) {
-        if (!grant) return
-        stop()
-        begin(next)
-      },
-      stop,
-    }
+    },
+    stop(watching, { keyId }) {
+      ending.delete(watching)
+      const ofKey = byKey.get(keyId)
+      ofKey?.delete(watching)
+      if (ofKey?.size === 0) byKey.delete(keyId)
+    },
   }
 
   const unsubscribe = bus.subscribe('key.revoked', (keyId) => endAllOf(String(keyId)))
@@ -126,11 +116,55 @@ export function createGrantWatch({
   )
 
   return {
-    watch,
+    watch: (grant, onEnd) => new Watching(watches, grant, onEnd),
     async close() {
       unsubscribe()
+      clearTimeout(timer)
       for (const ofKey of byKey.values()) for (const watching of ofKey) watching.stop()
       await rechecking.close()
     },
+  }
+}
+
+/** What all watches of a process have together. */
+interface Watches {
+  begin(watching: Watching, grant: Grant): void
+  stop(watching: Watching, grant: Grant): void
+}
+
+/** One per connection: of a class, whose functions are there once. */
+class Watching implements Watched {
+  readonly #watches: Watches
+  readonly #onEnd: (reason: GrantEnd) => void
+  /** Undefined once the watch is over. */
+  grant: Grant | undefined
+
+  constructor(watches: Watches, grant: Grant, onEnd: (reason: GrantEnd) => void) {
+    this.#watches = watches
+    this.#onEnd = onEnd
+    this.#begin(grant)
+  }
+
+  replace(grant: Grant): void {
+    if (!this.grant) return
+    this.stop()
+    this.#begin(grant)
+  }
+
+  stop(): void {
+    if (!this.grant) return
+    this.#watches.stop(this, this.grant)
+    this.grant = undefined
+  }
+
+  end(reason: GrantEnd): void {
+    if (!this.grant) return
+    this.stop()
+    this.#onEnd(reason)
+  }
+
+  #begin(grant: Grant): void {
+    this.grant = grant
+    this.#watches.begin(this, grant)
   }
 }

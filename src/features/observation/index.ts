@@ -40,6 +40,6 @@ export const observation: Feature = {
     await app.register(
       websocketRoutes({ hub, presence, emitter, grantWatch, log, verifyToken, ...times }, enter),
     )
-    await app.register(sseRoutes({ hub, presence, grantWatch, ...times }, enter))
+    await app.register(sseRoutes({ hub, presence, grantWatch, log, ...times }, enter))
   },
 }

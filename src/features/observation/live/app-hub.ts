@@ -3,7 +3,7 @@ import type { PresenceChange, RoomMessage } from '../contracts.ts'
 import type { Connection } from './connection.ts'
 import type { Encoding } from './encoding.ts'
 import { createGroup, groupKey, type Group } from './group.ts'
-import type { Subscription } from './subscription.ts'
+import { Subscription, type Subscribers } from './subscription.ts'
 
 /** What an observer asks for. */
 export interface JoinOptions {
@@ -25,13 +25,8 @@ export interface Joined {
   lost: 'expired' | 'unknown' | undefined
 }
 
-/** An observer's hold of some rooms. */
-export interface Membership {
-  /** The position up to which it was given everything. */
-  position(): number
-  setTypes(types: readonly string[]): void
-  leave(): void
-}
+/** An observer's hold of some rooms, to be left at latest when its connection is gone. */
+export type Membership = Pick<Subscription, 'position' | 'setTypes' | 'leave'>
 
 /** The rooms of one app in this process. */
 export interface AppHub {
@@ -64,6 +59,8 @@ export async function createAppHub(options: {
   bufferBytes: number
   /** Called when the log cannot be followed any more; the observers are sent away. */
   onLost(): void
+  /** Called for each membership that is left. */
+  onLeft(): void
 }): Promise<AppHub> {
   const { appId, logTail, bufferBytes } = options
   const groups = new Map<string, Group>()
@@ -120,16 +117,17 @@ export async function createAppHub(options: {
   function begin(subscription: Subscription, observer: Observer): void {
     if (subscription.isEnded) return observer.end()
     subscription.behind = observer
+    if (goLive(subscription)) return
     subscription.stopDraining = subscription.connection.onDrain(() => observer.drained())
-    goLive(subscription)
   }
 
-  /** Joins the others where they are, if that is where it is. */
-  function goLive(subscription: Subscription): void {
+  /** Joins the others where they are. @returns false when that is not where it is */
+  function goLive(subscription: Subscription): boolean {
     const { behind, group, connection } = subscription
-    if (!behind || behind.position() !== tail.position() || connection.buffered() > bufferBytes) return
+    if (!behind || behind.position() !== tail.position() || connection.buffered() > bufferBytes) return false
     stopFollowing(subscription)
     group.live.add(subscription)
+    return true
   }
 
   function stopFollowing(subscription: Subscription): void {
@@ -166,42 +164,31 @@ export async function createAppHub(options: {
   const groupOf = (encoding: Encoding, rooms: readonly string[], types: readonly string[]): Group =>
     groups.get(groupKey(encoding, rooms, types)) ?? createGroup(encoding, rooms, types)
 
-  function membershipOf(subscription: Subscription, end: () => void): Membership {
-    return {
-      position: () => (subscription.behind ?? tail).position(),
-      setTypes(types) {
-        const { group } = subscription
-        const isLive = group.live.has(subscription)
-        exit(subscription)
-        subscription.group = groupOf(group.encoding, [...group.rooms], types)
-        enter(subscription)
-        if (isLive) subscription.group.live.add(subscription)
-      },
-      leave: end,
-    }
+  const subscribers: Subscribers = {
+    position: () => tail.position(),
+    setTypes(subscription, types) {
+      const { group } = subscription
+      const isLive = group.live.has(subscription)
+      exit(subscription)
+      subscription.group = groupOf(group.encoding, [...group.rooms], types)
+      enter(subscription)
+      if (isLive) subscription.group.live.add(subscription)
+    },
+    leave(subscription) {
+      stopFollowing(subscription)
+      exit(subscription)
+      options.onLeft()
+    },
   }
 
   return {
     async join(connection, { rooms, types, encoding, after, given, onPresence }, onJoined) {
-      const subscription: Subscription = {
-        connection,
-        group: groupOf(encoding, rooms, types),
-        behind: undefined,
-        stopDraining: undefined,
-        onPresence,
-        isEnded: false,
-      }
+      const group = groupOf(encoding, rooms, types)
+      const subscription = new Subscription(subscribers, connection, group, onPresence)
       const isHeld = after === undefined || (await logTail.holds(appId, after))
       const observer = await follow(subscription, isHeld ? after : undefined, given)
-      const end = (): void => {
-        if (subscription.isEnded) return
-        subscription.isEnded = true
-        stopFollowing(subscription)
-        exit(subscription)
-      }
       if (connection.isGone()) {
-        subscription.behind = observer
-        end()
+        observer.end()
         return undefined
       }
       // It may have been made by another observer meanwhile.
@@ -213,7 +200,7 @@ export async function createAppHub(options: {
         lost: isHeld ? (isKnown ? undefined : 'unknown') : 'expired',
       })
       begin(subscription, observer)
-      return membershipOf(subscription, end)
+      return subscription
     },
 
     give(message) {

@@ -1,21 +1,5 @@
 import type { Writable } from 'node:stream'
 
-/** Where messages of one observer go, whatever the transport: whole frames, each socket written once a tick. */
-export interface Connection {
-  readonly id: string
-  /** Bytes that wait for the receiver in this process. */
-  buffered(): number
-  /** @returns false when the receiver should read before it is given more that can wait */
-  write(chunk: Buffer): boolean
-  /** Ends it with the advice to come back and resume. */
-  sendAway(): void
-  /** @returns a function that ends it */
-  onDrain(listener: () => void): () => void
-  isGone(): boolean
-  /** Called once. @returns a function that ends it */
-  onGone(listener: () => void): () => void
-}
-
 /** Sockets that were written to in this tick. One timer for all: one for each would cost as much as the write. */
 let corked: Writable[] = []
 
@@ -25,48 +9,80 @@ function uncorkAll(): void {
   for (const socket of sockets) socket.uncork()
 }
 
-/**
- * Writes go out together at the end of the tick.
- *
- * There are many thousands of these in a process: their properties are functions rather than accessors, which
- * would make each object a hash table of its own.
- *
- * @param stallMs after which an observer that reads nothing of what waits for it is sent away
- * @param sendAway ends an observer that reads too slowly; called again it does nothing
- */
-export function createConnection(socket: Writable, stallMs: number, sendAway: () => void): Connection {
-  let drained: Set<() => void> | undefined
-  let deadline: NodeJS.Timeout | undefined
-  socket.on('drain', () => {
-    clearTimeout(deadline)
-    deadline = undefined
-    for (const listener of drained ?? []) listener()
-  })
-  socket.once('close', () => clearTimeout(deadline))
+/** Who speaks over a connection. */
+export interface Speaker {
+  /** Ends the connection with the advice to come back and resume: it is read too slowly, or the log is lost. */
+  sendAway(): void
+  /** Called once, when the connection is gone: whatever was joined over it is to be left. */
+  gone(): void
+}
 
-  return {
-    id: crypto.randomUUID(),
-    buffered: () => socket.writableLength,
-    write(chunk) {
-      if (!socket.writable) return false
-      if (socket.writableCorked === 0) {
-        if (corked.push(socket) === 1) setImmediate(uncorkAll)
-        socket.cork()
-      }
-      const isTaken = socket.write(chunk)
-      if (!isTaken) deadline ??= setTimeout(sendAway, stallMs)
-      return isTaken
-    },
-    sendAway,
-    onDrain(listener) {
-      drained ??= new Set()
-      drained.add(listener)
-      return () => drained?.delete(listener)
-    },
-    isGone: () => socket.destroyed,
-    onGone(listener) {
-      socket.once('close', listener)
-      return () => socket.off('close', listener)
-    },
+/**
+ * Where messages of one observer go, whatever the transport: whole frames, each socket written once a tick.
+ *
+ * There are many thousands of these in a process. So they are of a class, whose functions are there once, and have
+ * functions rather than accessors; and what most of them never need is made when it is needed.
+ */
+export class Connection {
+  readonly id = crypto.randomUUID()
+  readonly #socket: Writable
+  readonly #stallMs: number
+  readonly #speaker: Speaker
+  /** Told when the socket takes more; undefined while nothing waits for it. */
+  #drained: Set<() => void> | undefined
+  #deadline: NodeJS.Timeout | undefined
+
+  /** @param stallMs after which an observer that reads nothing of what waits for it is sent away */
+  constructor(socket: Writable, stallMs: number, speaker: Speaker) {
+    this.#socket = socket
+    this.#stallMs = stallMs
+    this.#speaker = speaker
+    socket.on('close', () => {
+      clearTimeout(this.#deadline)
+      this.#speaker.gone()
+    })
+  }
+
+  /** Bytes that wait for the receiver in this process. */
+  buffered(): number {
+    return this.#socket.writableLength
+  }
+
+  /** @returns false when the receiver should read before it is given more that can wait */
+  write(chunk: Buffer): boolean {
+    const socket = this.#socket
+    if (!socket.writable) return false
+    if (socket.writableCorked === 0) {
+      if (corked.push(socket) === 1) setImmediate(uncorkAll)
+      socket.cork()
+    }
+    const isTaken = socket.write(chunk)
+    if (!isTaken) this.#awaitDrain()
+    return isTaken
+  }
+
+  sendAway(): void {
+    this.#speaker.sendAway()
+  }
+
+  /** @param listener called whenever the socket takes more. @returns a function that ends it */
+  onDrain(listener: () => void): () => void {
+    this.#drained ??= new Set()
+    this.#drained.add(listener)
+    return () => this.#drained?.delete(listener)
+  }
+
+  isGone(): boolean {
+    return this.#socket.destroyed
+  }
+
+  #awaitDrain(): void {
+    if (this.#deadline) return
+    this.#deadline = setTimeout(() => this.#speaker.sendAway(), this.#stallMs)
+    this.#socket.once('drain', () => {
+      clearTimeout(this.#deadline)
+      this.#deadline = undefined
+      for (const listener of this.#drained ?? []) listener()
+    })
   }
 }

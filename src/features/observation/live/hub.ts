@@ -5,7 +5,7 @@ import type { Connection } from './connection.ts'
 
 /** Serves the rooms of every app to the observers of this process, over any transport. */
 export interface Hub {
-  /** See `AppHub.join`. The membership ends with its connection, if it was not left before. */
+  /** See `AppHub.join`. */
   join(
     appId: string,
     connection: Connection,
@@ -20,7 +20,8 @@ interface Entry {
   hub?: AppHub
   /** Memberships, and those about to be. */
   users: number
-  forget(): void
+  /** One of them is no more. */
+  release(): void
 }
 
 export function createHub(options: {
@@ -39,56 +40,34 @@ export function createHub(options: {
     options.presence.onChange((change) => apps.get(change.appId)?.hub?.tellPresence(change)),
   ]
 
-  function acquire(appId: string) {
-    let entry = apps.get(appId)
-    if (!entry) {
-      const forget = (): void => {
-        if (apps.get(appId) === opened) apps.delete(appId)
-      }
-      const opening = createAppHub({ appId, logTail, bufferBytes, onLost: forget })
-      const opened: Entry = { opening, users: 0, forget }
-      opening.then((hub) => (opened.hub = hub), forget)
-      apps.set(appId, (entry = opened))
+  function open(appId: string): Entry {
+    const forget = (): void => {
+      if (apps.get(appId) === entry) apps.delete(appId)
     }
-    entry.users += 1
-    let isReleased = false
-    return {
-      opening: entry.opening,
-      release: (): void => {
-        if (isReleased) return
-        isReleased = true
-        entry.users -= 1
-        if (entry.users > 0) return
-        entry.forget()
-        entry.hub?.close()
-      },
+    const release = (): void => {
+      entry.users -= 1
+      if (entry.users > 0) return
+      forget()
+      entry.hub?.close()
     }
+    const opening = createAppHub({ appId, logTail, bufferBytes, onLost: forget, onLeft: release })
+    const entry: Entry = { opening, users: 0, release }
+    opening.then((hub) => (entry.hub = hub), forget)
+    apps.set(appId, entry)
+    return entry
   }
 
   return {
     async join(appId, connection, join, onJoined) {
-      const { opening, release } = acquire(appId)
+      const entry = apps.get(appId) ?? open(appId)
+      entry.users += 1
       try {
-        const hub = await opening
+        const hub = await entry.opening
         const membership = await hub.join(connection, join, onJoined)
-        if (!membership) {
-          release()
-          return undefined
-        }
-        const leave = (): void => {
-          membership.leave()
-          release()
-        }
-        const forget = connection.onGone(leave)
-        return {
-          ...membership,
-          leave() {
-            forget()
-            leave()
-          },
-        }
+        if (!membership) entry.release()
+        return membership
       } catch (error) {
-        release()
+        entry.release()
         throw error
       }
     },

@@ -1,9 +1,11 @@
 import type { FastifyReply } from 'fastify'
+import type { ServerResponse } from 'node:http'
 import { encodeMessage, encodeRetry, SSE_HEADERS } from '../../../platform/http/sse.ts'
+import type { Log } from '../../../platform/log.ts'
 import type { Grant, Presence } from '../contracts.ts'
-import type { GrantWatch } from '../grant-watch.ts'
-import type { Joined } from './app-hub.ts'
-import { createConnection } from './connection.ts'
+import type { GrantWatch, Watched } from '../grant-watch.ts'
+import type { Joined, JoinOptions, Membership } from './app-hub.ts'
+import { Connection, type Speaker } from './connection.ts'
 import { SSE } from './encoding.ts'
 import { FAREWELLS, FAREWELL_MS, retryMs, type Farewell } from './farewell.ts'
 import type { Hub } from './hub.ts'
@@ -12,113 +14,156 @@ export interface RoomStreamDeps {
   hub: Hub
   presence: Presence
   grantWatch: GrantWatch
+  log: Log
   heartbeatMs: number
   /** How long an observer may read nothing of what waits for it. */
   stallMs: number
 }
 
-/** One observer's stream of server-sent events. */
-export interface RoomStream {
-  /** Says why it ends, and ends it. @param connections that are ended together */
-  end(why: Farewell, connections?: number): void
-  /** Shows that the stream is alive, and moves the client's last id past what was not in its rooms. */
-  heartbeat(): void
+interface StreamOptions {
+  rooms: readonly string[]
+  /** Where to go on: a position, or one with how many messages of its event were given. */
+  lastId: string | undefined
+  watchesPresence: boolean
+}
+
+/** @returns undefined when the client is gone by now */
+export async function startStream(
+  deps: RoomStreamDeps,
+  reply: FastifyReply,
+  grant: Grant,
+  options: StreamOptions,
+): Promise<RoomStream | undefined> {
+  const stream = new RoomStream(deps, reply.raw, grant, options.rooms)
+  return (await stream.join(reply, options)) ? stream : undefined
 }
 
 /**
- * @param options.lastId where to go on: a position, or one with how many messages of its event were given
- * @returns undefined when the client is gone by now
+ * One observer's stream of server-sent events.
+ *
+ * There are many thousands of these in a process: it keeps nothing of the request.
  */
-export async function startStream(
-  { hub, presence, grantWatch, heartbeatMs, stallMs }: RoomStreamDeps,
-  reply: FastifyReply,
-  grant: Grant,
-  options: { rooms: readonly string[]; lastId: string | undefined; watchesPresence: boolean },
-): Promise<RoomStream | undefined> {
-  const { raw } = reply
-  const { socket } = reply.request
-  const { rooms, lastId } = options
-  const { appId, member } = grant
-  let isEnding = false
-  let announced = 0
-  /** Of the rooms, once they were joined. */
-  let leave = (): void => {}
-  const connection = createConnection(socket, stallMs, () => end('slow'))
-  const { after, given } = placeOf(lastId)
+export class RoomStream implements Speaker {
+  readonly #deps: RoomStreamDeps
+  readonly #response: ServerResponse
+  readonly #connection: Connection
+  readonly #grant: Grant
+  readonly #rooms: readonly string[]
+  #isEnding = false
+  #announced = 0
+  /** Both undefined until the rooms were joined, and once they were left. */
+  #membership: Membership | undefined
+  #watch: Watched | undefined
 
-  const write = (text: string): boolean => connection.write(Buffer.from(text))
+  constructor(deps: RoomStreamDeps, response: ServerResponse, grant: Grant, rooms: readonly string[]) {
+    this.#deps = deps
+    this.#response = response
+    this.#grant = grant
+    this.#rooms = rooms
+    this.#connection = new Connection(response.req.socket, deps.stallMs, this)
+  }
 
-  function end(why: Farewell, connections?: number): void {
-    if (isEnding) return
-    isEnding = true
-    if (!raw.headersSent) return void raw.destroy()
-    leave()
+  /** @returns false when the client is gone by now */
+  async join(reply: FastifyReply, { lastId, watchesPresence }: StreamOptions): Promise<boolean> {
+    const { appId, types } = this.#grant
+    const { after, given } = placeOf(lastId)
+    const onPresence = watchesPresence ? this.#tellingPresence() : undefined
+    const membership = await this.#deps.hub.join(
+      appId,
+      this.#connection,
+      { rooms: this.#rooms, types, encoding: SSE, after, given, onPresence },
+      (joined) => this.#begin(reply, joined, given > 0 ? lastId : undefined),
+    )
+    if (!membership) return false
+    if (this.#isEnding) {
+      membership.leave()
+      return false
+    }
+    this.#joined(membership)
+    return true
+  }
+
+  // The two below are not part of `join`, since the functions that they make would hold all that it knows of the request.
+  #tellingPresence(): JoinOptions['onPresence'] {
+    return (change) => void this.#connection.write(SSE.presence(change))
+  }
+
+  #joined(membership: Membership): void {
+    this.#membership = membership
+    this.#watch = this.#deps.grantWatch.watch(this.#grant, (reason) => this.end(reason))
+    const { appId, member } = this.#grant
+    if (!member) return
+    for (const room of this.#rooms) this.#deps.presence.enter(appId, room, this.#connection.id, member)
+  }
+
+  /** Says why it ends, and ends it. @param connections that are ended together */
+  end(why: Farewell, connections?: number): void {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    const response = this.#response
+    if (!response.headersSent) return void response.destroy()
+    this.#leave()
     const { code, reason } = FAREWELLS[why]
     const wait = retryMs(connections)
     const data = JSON.stringify({ code, reason, retryMs: wait })
-    write(encodeRetry(wait) + encodeMessage({ event: 'closing', data }))
-    raw.end()
+    this.#write(encodeRetry(wait) + encodeMessage({ event: 'closing', data }))
+    response.end()
     // A client that reads nothing would keep the connection, and with it a server that is to stop.
-    setTimeout(() => raw.destroy(), FAREWELL_MS).unref()
+    setTimeout(() => response.destroy(), FAREWELL_MS).unref()
   }
 
-  function begin({ position, lost }: Joined): void {
+  sendAway(): void {
+    this.end('slow')
+  }
+
+  gone(): void {
+    this.#isEnding = true
+    this.#leave()
+  }
+
+  /** Shows that the stream is alive, and moves the client's last id past what was not in its rooms. */
+  heartbeat(): void {
+    if (this.#isEnding || !this.#membership || this.#connection.buffered() > 0) return
+    const position = this.#membership.position()
+    const id = position > this.#announced ? { id: `${position}` } : {}
+    this.#write(encodeMessage({ ...id, event: 'heartbeat', data: '{}' }))
+    this.#announced = position
+  }
+
+  /** @param id of the last message that was given, where not all of its event were */
+  #begin(reply: FastifyReply, { position, lost }: Joined, id: string | undefined): void {
+    const response = this.#response
     reply.hijack()
     // Without the framing of chunks the same bytes go to every socket, past what a response does for each write.
-    raw.useChunkedEncodingByDefault = false
-    raw.writeHead(200, {
+    response.useChunkedEncodingByDefault = false
+    response.writeHead(200, {
       ...(reply.getHeaders() as Record<string, string>),
       ...SSE_HEADERS,
       connection: 'close',
     })
-    raw.flushHeaders()
-    announced = position
+    response.flushHeaders()
+    this.#announced = position
     const start = { position, recovered: !lost, ...(lost && { reason: lost }) }
     const data = JSON.stringify({
-      rooms: rooms.map((room) => ({ room, ...start })),
-      heartbeatSeconds: heartbeatMs / 1000,
+      rooms: this.#rooms.map((room) => ({ room, ...start })),
+      heartbeatSeconds: this.#deps.heartbeatMs / 1000,
     })
-    const id = given > 0 && !lost ? lastId : undefined
-    write(encodeRetry(retryMs()) + encodeMessage({ id: id ?? `${position}`, event: 'joined', data }))
+    const lastId = lost || id === undefined ? `${position}` : id
+    this.#write(encodeRetry(retryMs()) + encodeMessage({ id: lastId, event: 'joined', data }))
   }
 
-  const membership = await hub.join(
-    appId,
-    connection,
-    {
-      rooms,
-      types: grant.types,
-      encoding: SSE,
-      after,
-      given,
-      onPresence: options.watchesPresence
-        ? (change) => void connection.write(SSE.presence(change))
-        : undefined,
-    },
-    begin,
-  )
-  if (!membership) return undefined
-  const watch = grantWatch.watch(grant, end)
-  if (member) for (const room of rooms) presence.enter(appId, room, connection.id, member)
-  leave = () => {
-    leave = () => {}
-    watch.stop()
-    membership.leave()
-    if (member) for (const room of rooms) presence.leave(appId, room, connection.id, member)
+  #write(text: string): void {
+    this.#connection.write(Buffer.from(text))
   }
-  connection.onGone(() => {
-    isEnding = true
-    leave()
-  })
-  return {
-    end,
-    heartbeat() {
-      if (isEnding || connection.buffered() > 0) return
-      const position = membership.position()
-      const id = position > announced ? { id: `${position}` } : {}
-      write(encodeMessage({ ...id, event: 'heartbeat', data: '{}' }))
-      announced = position
-    },
+
+  #leave(): void {
+    if (!this.#membership) return
+    this.#watch?.stop()
+    this.#membership.leave()
+    this.#membership = this.#watch = undefined
+    const { appId, member } = this.#grant
+    if (!member) return
+    for (const room of this.#rooms) this.#deps.presence.leave(appId, room, this.#connection.id, member)
   }
 }
 

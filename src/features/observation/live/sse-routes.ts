@@ -1,5 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from '@sinclair/typebox'
+import type { ServerResponse } from 'node:http'
 import type { onRequestAsyncHookHandler } from 'fastify'
 import { OBSERVER_SECURITY } from '../../../platform/http/openapi.ts'
 import { Problem } from '../../../platform/http/problems.ts'
@@ -50,6 +51,16 @@ export const sseRoutes =
       for (const stream of streams) stream.heartbeat()
     }, deps.heartbeatMs)
 
+    function keep(stream: RoomStream, response: ServerResponse, appId: string, reqId: string): void {
+      const started = performance.now()
+      streams.add(stream)
+      response.on('close', () => {
+        streams.delete(stream)
+        const seconds = Math.round((performance.now() - started) / 1000)
+        deps.log.info({ reqId, appId, transport: 'sse', seconds }, 'observer left')
+      })
+    }
+
     app.addHook('preClose', async () => {
       clearInterval(heartbeat)
       const { size } = streams
@@ -89,19 +100,13 @@ export const sseRoutes =
         if (refused !== undefined)
           throw new Problem('forbidden', `The token does not allow to join "${refused}".`)
         const { query, headers } = request
-        const started = performance.now()
         const stream = await startStream(deps, reply, grant, {
           rooms,
           lastId: headers['last-event-id'] ?? query.after,
           watchesPresence: query.presence ?? false,
         })
         if (!stream) return
-        streams.add(stream)
-        reply.raw.once('close', () => {
-          streams.delete(stream)
-          const seconds = Math.round((performance.now() - started) / 1000)
-          request.log.info({ appId: grant.appId, transport: 'sse', seconds }, 'observer left')
-        })
+        keep(stream, reply.raw, grant.appId, request.id)
       },
     )
   }

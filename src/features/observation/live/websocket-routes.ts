@@ -3,11 +3,11 @@ import type { ServerResponse } from 'node:http'
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify'
 import { Type } from '@sinclair/typebox'
 import { OBSERVER_SECURITY } from '../../../platform/http/openapi.ts'
-import type { WebSocket } from 'ws'
+import type { RawData, WebSocket } from 'ws'
 import { Problem } from '../../../platform/http/problems.ts'
 import { responses } from '../../../platform/http/schemas.ts'
 import { grantOf } from '../authenticate.ts'
-import { startSession, type Session, type SessionDeps } from './websocket-session.ts'
+import { Session, type SessionDeps } from './websocket-session.ts'
 
 /** How long an observer has to answer a ping: a part of the time between two of them, and at most. */
 const PONG = { share: 0.4, mostMs: 10_000 }
@@ -16,15 +16,15 @@ const PONG = { share: 0.4, mostMs: 10_000 }
 export const websocketRoutes =
   (deps: SessionDeps, enter: onRequestAsyncHookHandler): FastifyPluginAsyncTypebox =>
   async (app) => {
-    const sessions = new Set<Session>()
+    const sessions = new Map<WebSocket, Session>()
     const answers = new WeakMap<FastifyRequest, ServerResponse>()
     let checking: NodeJS.Timeout | undefined
 
     const heartbeat = setInterval(() => {
-      for (const session of sessions) session.ping()
+      for (const session of sessions.values()) session.ping()
       checking = setTimeout(
         () => {
-          for (const session of sessions) if (!session.isAlive()) session.end('silent')
+          for (const session of sessions.values()) if (!session.isAlive()) session.end('silent')
         },
         Math.min(deps.heartbeatMs * PONG.share, PONG.mostMs),
       )
@@ -34,14 +34,25 @@ export const websocketRoutes =
       clearInterval(heartbeat)
       clearTimeout(checking)
       const { size } = sessions
-      for (const session of sessions) session.end('stopping', size)
+      for (const session of sessions.values()) session.end('stopping', size)
     })
+
+    // One function for all sockets: one for each would be memory of every connection.
+    function terminate(this: WebSocket): void {
+      this.terminate()
+    }
+    function heard(this: WebSocket, data: RawData, isBinary: boolean): void {
+      sessions.get(this)?.heard(data as Buffer, isBinary)
+    }
+    function heardPong(this: WebSocket): void {
+      sessions.get(this)?.heardPong()
+    }
 
     /** What the library keeps of a request, some kilobytes, would otherwise stay as long as the socket. */
     function letGoOfRequest(socket: WebSocket, request: FastifyRequest): void {
       answers.get(request)?.detachSocket(request.raw.socket)
       socket.removeAllListeners('error')
-      socket.on('error', () => socket.terminate())
+      socket.on('error', terminate)
     }
 
     app.route({
@@ -76,10 +87,11 @@ export const websocketRoutes =
         const grant = grantOf(request)
         const { id: reqId } = request
         letGoOfRequest(socket, request)
-        const session = startSession(deps, socket, request.raw.socket, grant)
-        sessions.add(session)
-        socket.once('close', (code) => {
-          sessions.delete(session)
+        sessions.set(socket, new Session(deps, socket, request.raw.socket, grant))
+        socket.on('message', heard)
+        socket.on('pong', heardPong)
+        socket.on('close', (code) => {
+          sessions.delete(socket)
           const seconds = Math.round((performance.now() - started) / 1000)
           deps.log.info({ reqId, appId: grant.appId, transport: 'websocket', seconds, code }, 'observer left')
         })

@@ -6,10 +6,10 @@ import { memberSlice, type Slice } from '../../../platform/json-slices.ts'
 import type { Log } from '../../../platform/log.ts'
 import type { Emitter, Grant, Member, Presence, PresenceChange } from '../contracts.ts'
 import { readClientFrame, type ClientFrame, type ErrorCode } from '../frames.ts'
-import type { GrantWatch } from '../grant-watch.ts'
+import type { GrantWatch, Watched } from '../grant-watch.ts'
 import { compileRoomPatterns } from '../patterns.ts'
-import { createPublishLimit, MAX_PUBLISH_BYTES } from '../publish-limits.ts'
-import { createConnection } from './connection.ts'
+import { createPublishLimit, MAX_PUBLISH_BYTES, type PublishLimit } from '../publish-limits.ts'
+import { Connection, type Speaker } from './connection.ts'
 import { memberJson, WEBSOCKET } from './encoding.ts'
 import { FAREWELLS, FAREWELL_MS, retryMs, type Farewell } from './farewell.ts'
 import type { Membership } from './app-hub.ts'
@@ -33,224 +33,264 @@ export interface SessionDeps {
   stallMs: number
 }
 
-/** One observer's WebSocket (docs/observation.md). */
-export interface Session {
-  /** Says why it ends and closes. @param connections that are ended together */
-  end(why: Farewell, connections?: number): void
-  /** Whether it was heard of since the last ping. */
-  isAlive(): boolean
-  ping(): void
-}
-
 type FrameOf<Action extends ClientFrame['action']> = Extract<ClientFrame, { action: Action }>
 
-/** Frames of a client are handled one after the other, so that what it sends first is done first. */
-export function startSession(
-  { hub, presence, emitter, verifyToken, grantWatch, log, heartbeatMs, stallMs }: SessionDeps,
-  socket: WebSocket,
-  stream: Duplex,
-  granted: Grant,
-): Session {
-  let grant = granted
-  let mayJoin = compileRoomPatterns(grant.rooms)
-  let mayPublish = compileRoomPatterns(grant.publish)
-  let isAlive = true
-  let isEnding = false
-  const rooms = new Map<string, Membership>()
-  const waiting: string[] = []
-  let isWorking = false
-  const publications = createPublishLimit()
-  const connection = createConnection(stream, stallMs, () => end('slow'))
-  const watch = grantWatch.watch(grant, end)
+/**
+ * One observer's WebSocket (docs/observation.md). Frames of a client are handled one after the other, so that what it
+ * sends first is done first.
+ *
+ * There are many thousands of these in a process, most of them idle: what is not always needed is made when it is.
+ */
+export class Session implements Speaker {
+  readonly #deps: SessionDeps
+  readonly #socket: WebSocket
+  readonly #connection: Connection
+  readonly #watch: Watched
+  #grant: Grant
+  #isAlive = true
+  #isEnding = false
+  readonly #rooms = new Map<string, Membership>()
+  /** Frames to be handled; undefined while none is. */
+  #waiting: string[] | undefined
+  #publications: PublishLimit | undefined
 
-  const send = (frame: object, ref?: string | number): void =>
-    void connection.write(encodeTextFrame(JSON.stringify(ref === undefined ? frame : { ...frame, ref })))
+  /** @param stream that the socket was made of */
+  constructor(deps: SessionDeps, socket: WebSocket, stream: Duplex, grant: Grant) {
+    this.#deps = deps
+    this.#socket = socket
+    this.#grant = grant
+    this.#connection = new Connection(stream, deps.stallMs, this)
+    this.#watch = deps.grantWatch.watch(grant, (reason) => this.end(reason))
+    this.#send({
+      type: 'welcome',
+      connection: this.#connection.id,
+      heartbeatSeconds: deps.heartbeatMs / 1000,
+      expiresAt: endOf(grant),
+    })
+  }
+
+  /** Says why it ends and closes. @param connections that are ended together */
+  end(why: Farewell, connections?: number): void {
+    if (this.#isEnding) return
+    this.#isEnding = true
+    this.#leaveAll()
+    const { code, reason } = FAREWELLS[why]
+    if (code !== FAREWELLS.binary.code)
+      this.#send({ type: 'closing', code, reason, retryMs: retryMs(connections) })
+    this.#socket.close(code, reason)
+    setTimeout(() => this.#socket.terminate(), FAREWELL_MS).unref()
+  }
+
+  sendAway(): void {
+    this.end('slow')
+  }
+
+  gone(): void {
+    this.#isEnding = true
+    this.#leaveAll()
+  }
+
+  /** Whether it was heard of since the last ping. */
+  isAlive(): boolean {
+    return this.#isAlive
+  }
+
+  ping(): void {
+    if (this.#isEnding) return
+    this.#isAlive = false
+    this.#connection.write(PING)
+  }
+
+  heardPong(): void {
+    this.#isAlive = true
+  }
+
+  heard(data: Buffer, isBinary: boolean): void {
+    this.#isAlive = true
+    if (this.#isEnding) return
+    if (isBinary) return this.end('binary')
+    const text = data.toString('utf8')
+    if (!this.#waiting) {
+      this.#waiting = [text]
+      void this.#work(this.#waiting)
+      return
+    }
+    this.#waiting.push(text)
+    if (this.#waiting.length >= MAX_WAITING) this.#socket.pause()
+  }
+
+  #send(frame: object, ref?: string | number): void {
+    this.#connection.write(encodeTextFrame(JSON.stringify(ref === undefined ? frame : { ...frame, ref })))
+  }
+
   /** What members say of themselves goes out as it came in. */
-  const sendMembers = (frame: object, members: readonly Member[], ref?: string | number): void => {
+  #sendMembers(frame: object, members: readonly Member[], ref?: string | number): void {
     const text = JSON.stringify({ ...frame, ref })
-    connection.write(
+    this.#connection.write(
       encodeTextFrame(`${text.slice(0, -1)},"members":[${members.map(memberJson).join(',')}]}`),
     )
   }
-  const refuse = (code: ErrorCode, detail: string, ref?: string | number): void =>
-    send({ type: 'error', code, detail }, ref)
 
-  function end(why: Farewell, connections?: number): void {
-    if (isEnding) return
-    isEnding = true
-    leaveAll()
-    const { code, reason } = FAREWELLS[why]
-    if (code !== FAREWELLS.binary.code) send({ type: 'closing', code, reason, retryMs: retryMs(connections) })
-    socket.close(code, reason)
-    setTimeout(() => socket.terminate(), FAREWELL_MS).unref()
+  #refuse(code: ErrorCode, detail: string, ref?: string | number): void {
+    this.#send({ type: 'error', code, detail }, ref)
   }
-
-  socket.on('message', (data, isBinary) => {
-    isAlive = true
-    if (isEnding) return
-    if (isBinary) return end('binary')
-    waiting.push((data as Buffer).toString('utf8'))
-    if (waiting.length >= MAX_WAITING) socket.pause()
-    if (!isWorking) void work()
-  })
-  socket.on('pong', () => (isAlive = true))
-  stream.once('close', () => {
-    isEnding = true
-    leaveAll()
-  })
 
   /** Nothing may follow a close frame, and who ends is not there any more. */
-  function leaveAll(): void {
-    watch.stop()
-    for (const room of rooms.keys()) exit(room)
+  #leaveAll(): void {
+    this.#watch.stop()
+    for (const room of this.#rooms.keys()) this.#exit(room)
   }
 
-  async function work(): Promise<void> {
-    isWorking = true
-    for (let text = waiting.shift(); text !== undefined && !isEnding; text = waiting.shift()) {
+  async #work(waiting: string[]): Promise<void> {
+    for (let text = waiting.shift(); text !== undefined && !this.#isEnding; text = waiting.shift()) {
       const frame = readClientFrame(text)
       if ('code' in frame) {
-        refuse(frame.code, frame.detail, frame.ref)
+        this.#refuse(frame.code, frame.detail, frame.ref)
         continue
       }
       try {
-        await handle(frame, text)
+        await this.#handle(frame, text)
       } catch (error) {
-        log.warn({ appId: grant.appId, error: (error as Error).message }, 'an observer was not served')
-        end('lost')
+        this.#deps.log.warn(
+          { appId: this.#grant.appId, error: (error as Error).message },
+          'an observer was not served',
+        )
+        this.end('lost')
       }
     }
-    isWorking = false
-    if (socket.isPaused) socket.resume()
+    this.#waiting = undefined
+    if (this.#socket.isPaused) this.#socket.resume()
   }
 
-  async function handle(frame: ClientFrame, text: string): Promise<void> {
+  async #handle(frame: ClientFrame, text: string): Promise<void> {
     switch (frame.action) {
       case 'ping':
-        return send({ type: 'pong' }, frame.ref)
+        return this.#send({ type: 'pong' }, frame.ref)
       case 'join':
-        return join(frame)
+        return this.#join(frame)
       case 'leave':
-        return leave(frame)
+        return this.#leave(frame)
       case 'publish':
-        return publish(frame, text)
+        return this.#publish(frame, text)
       case 'presence':
-        return tellMembers(frame)
+        return this.#tellMembers(frame)
       case 'auth':
-        return authorize(frame)
+        return this.#authorize(frame)
     }
   }
 
-  async function join({ room, after, presence: watches = false, ref }: FrameOf<'join'>): Promise<void> {
-    if (!mayJoin(room)) return refuse('forbidden', `The token does not allow to join "${room}".`, ref)
-    const before = rooms.get(room)
-    if (!before && rooms.size >= MAX_ROOMS)
-      return refuse('too-many-rooms', `A connection may be in ${MAX_ROOMS} rooms; leave one first.`, ref)
+  async #join({ room, after, presence: watches = false, ref }: FrameOf<'join'>): Promise<void> {
+    const { hub, presence } = this.#deps
+    const { appId, types, member } = this.#grant
+    if (!this.#mayJoin(room))
+      return this.#refuse('forbidden', `The token does not allow to join "${room}".`, ref)
+    const before = this.#rooms.get(room)
+    if (!before && this.#rooms.size >= MAX_ROOMS) {
+      return this.#refuse(
+        'too-many-rooms',
+        `A connection may be in ${MAX_ROOMS} rooms; leave one first.`,
+        ref,
+      )
+    }
     before?.leave()
     // Before the list is read, so that no change is missed between the two.
     const meanwhile: PresenceChange[] = []
     const stop = watches
       ? presence.onChange((change) => {
-          if (change.appId === grant.appId && change.room === room) meanwhile.push(change)
+          if (change.appId === appId && change.room === room) meanwhile.push(change)
         })
       : () => {}
     try {
-      const members = watches ? await membersOf(room) : undefined
-      const onPresence = watches
-        ? (change: PresenceChange): void => void connection.write(WEBSOCKET.presence(change))
-        : undefined
-      const options = { rooms: [room], types: grant.types, encoding: WEBSOCKET, after, onPresence }
-      const membership = await hub.join(grant.appId, connection, options, ({ position, lost }) => {
+      const members = watches ? await this.#membersOf(room) : undefined
+      const onPresence = watches ? this.#tellingPresence() : undefined
+      const options = { rooms: [room], types, encoding: WEBSOCKET, after, onPresence }
+      const membership = await hub.join(appId, this.#connection, options, ({ position, lost }) => {
         const start = { type: 'joined', room, position, recovered: !lost, ...(lost && { reason: lost }) }
-        if (members) sendMembers(start, members, ref)
-        else send(start, ref)
+        if (members) this.#sendMembers(start, members, ref)
+        else this.#send(start, ref)
         for (const change of meanwhile) onPresence?.(change)
       })
-      if (!membership || isEnding) return membership?.leave()
-      rooms.set(room, membership)
-      if (grant.member && !before) presence.enter(grant.appId, room, connection.id, grant.member)
+      if (!membership || this.#isEnding) return membership?.leave()
+      this.#rooms.set(room, membership)
+      if (member && !before) presence.enter(appId, room, this.#connection.id, member)
     } finally {
       stop()
     }
   }
 
-  function leave({ room, ref }: FrameOf<'leave'>): void {
-    if (!rooms.has(room)) return refuseNotJoined(room, ref)
-    exit(room)
-    send({ type: 'left', room }, ref)
+  /** Made here, since made where a room is joined it would hold all that is there. */
+  #tellingPresence(): (change: PresenceChange) => void {
+    return (change) => void this.#connection.write(WEBSOCKET.presence(change))
   }
 
-  function exit(room: string): void {
-    rooms.get(room)?.leave()
-    rooms.delete(room)
-    absent(room)
+  #leave({ room, ref }: FrameOf<'leave'>): void {
+    if (!this.#rooms.has(room)) return this.#refuseNotJoined(room, ref)
+    this.#exit(room)
+    this.#send({ type: 'left', room }, ref)
   }
 
-  function absent(room: string): void {
-    if (grant.member) presence.leave(grant.appId, room, connection.id, grant.member)
+  #exit(room: string): void {
+    const { appId, member } = this.#grant
+    this.#rooms.get(room)?.leave()
+    this.#rooms.delete(room)
+    if (member) this.#deps.presence.leave(appId, room, this.#connection.id, member)
   }
 
   /** The data goes on to the letter. */
-  function publish({ room, topic, ref }: FrameOf<'publish'>, frame: string): void {
-    if (!mayPublish(room))
-      return refuse('forbidden', `The token does not allow to publish to "${room}".`, ref)
+  #publish({ room, topic, ref }: FrameOf<'publish'>, frame: string): void {
+    const { appId, publish } = this.#grant
+    if (!compileRoomPatterns(publish)(room))
+      return this.#refuse('forbidden', `The token does not allow to publish to "${room}".`, ref)
     const data = frame.slice(...(memberSlice(frame, 'data') as Slice))
     if (Buffer.byteLength(data) > MAX_PUBLISH_BYTES)
-      return refuse('too-large', `"data" may have ${MAX_PUBLISH_BYTES} bytes of JSON.`, ref)
-    if (!publications.take()) return refuse('rate-limited', 'Too many publications; wait a second.', ref)
-    emitter.emit({ appId: grant.appId, rooms: [room], topic, data })
-    send({ type: 'published', room }, ref)
+      return this.#refuse('too-large', `"data" may have ${MAX_PUBLISH_BYTES} bytes of JSON.`, ref)
+    this.#publications ??= createPublishLimit()
+    if (!this.#publications.take())
+      return this.#refuse('rate-limited', 'Too many publications; wait a second.', ref)
+    this.#deps.emitter.emit({ appId, rooms: [room], topic, data })
+    this.#send({ type: 'published', room }, ref)
   }
 
-  async function tellMembers({ room, ref }: FrameOf<'presence'>): Promise<void> {
-    if (!rooms.has(room)) return refuseNotJoined(room, ref)
-    sendMembers({ type: 'presence', room }, await membersOf(room), ref)
+  async #tellMembers({ room, ref }: FrameOf<'presence'>): Promise<void> {
+    if (!this.#rooms.has(room)) return this.#refuseNotJoined(room, ref)
+    this.#sendMembers({ type: 'presence', room }, await this.#membersOf(room), ref)
   }
 
-  const refuseNotJoined = (room: string, ref?: string | number): void =>
-    refuse('not-joined', `This connection is not in "${room}".`, ref)
+  #refuseNotJoined(room: string, ref?: string | number): void {
+    this.#refuse('not-joined', `This connection is not in "${room}".`, ref)
+  }
 
-  const membersOf = (room: string): Promise<Member[]> => presence.list(grant.appId, room, MAX_MEMBERS)
+  #membersOf(room: string): Promise<Member[]> {
+    return this.#deps.presence.list(this.#grant.appId, room, MAX_MEMBERS)
+  }
+
+  /** Patterns are compiled when they are asked: to keep them would be memory of every connection. */
+  #mayJoin(room: string): boolean {
+    return compileRoomPatterns(this.#grant.rooms)(room)
+  }
 
   /** The holder stays the same; what it may no longer see it leaves. */
-  async function authorize({ token, ref }: FrameOf<'auth'>): Promise<void> {
+  async #authorize({ token, ref }: FrameOf<'auth'>): Promise<void> {
     let next: Grant
     try {
-      next = await verifyToken(token)
+      next = await this.#deps.verifyToken(token)
     } catch (error) {
       if (!(error instanceof Problem)) throw error
-      return refuse('unauthorized', error.message, ref)
+      return this.#refuse('unauthorized', error.message, ref)
     }
-    if (next.appId !== grant.appId || next.member?.id !== grant.member?.id)
-      return refuse('unauthorized', 'The token is of another app or for another member.', ref)
-    grant = { ...next, member: grant.member }
-    mayJoin = compileRoomPatterns(grant.rooms)
-    mayPublish = compileRoomPatterns(grant.publish)
-    watch.replace(grant)
-    for (const [room, membership] of rooms) {
-      if (mayJoin(room)) membership.setTypes(grant.types)
+    const { appId, member } = this.#grant
+    if (next.appId !== appId || next.member?.id !== member?.id)
+      return this.#refuse('unauthorized', 'The token is of another app or for another member.', ref)
+    this.#grant = { ...next, member }
+    this.#watch.replace(this.#grant)
+    for (const [room, membership] of this.#rooms) {
+      if (this.#mayJoin(room)) membership.setTypes(next.types)
       else {
-        exit(room)
-        send({ type: 'left', room, reason: 'forbidden' })
+        this.#exit(room)
+        this.#send({ type: 'left', room, reason: 'forbidden' })
       }
     }
-    send({ type: 'authorized', expiresAt: endOf(grant) }, ref)
-  }
-
-  send({
-    type: 'welcome',
-    connection: connection.id,
-    heartbeatSeconds: heartbeatMs / 1000,
-    expiresAt: endOf(grant),
-  })
-  return {
-    end,
-    isAlive: () => isAlive,
-    ping() {
-      if (isEnding) return
-      isAlive = false
-      connection.write(PING)
-    },
+    this.#send({ type: 'authorized', expiresAt: endOf(next) }, ref)
   }
 }
 
