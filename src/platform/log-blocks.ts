@@ -10,12 +10,14 @@ for (const ending of ['beforeExit', 'exit']) process.on(ending, () => passAll.fo
 
 /**
  * Standard output, written in blocks of lines off the hot path; what is waiting is written when the process exits.
+ * A process that says nothing is not woken.
  *
  * Pino's own buffering measures all that it holds anew at every line, which costs more than making the line.
  */
 export function createLogBlocks(): DestinationStream & { flushSync(): void } {
   const output = pino.destination({ sync: false })
   let block = ''
+  let flushing: NodeJS.Timeout | undefined
 
   function pass(): void {
     if (block === '') return
@@ -23,11 +25,16 @@ export function createLogBlocks(): DestinationStream & { flushSync(): void } {
     block = ''
   }
 
+  function flush(): void {
+    flushing = undefined
+    pass()
+  }
+
   passAll.add(pass)
-  setInterval(pass, FLUSH_MS).unref()
   return {
     write(line) {
       block += line
+      flushing ??= setTimeout(flush, FLUSH_MS).unref()
       if (block.length >= BLOCK_CHARACTERS) pass()
     },
     /** Pino calls it after a fatal line. */

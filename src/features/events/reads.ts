@@ -63,6 +63,14 @@ export function createEventReader(db: Database, eventTypes: EventTypeService) {
     return row.head
   }
 
+  /** Those of several apps, in one query; an app that is not there is left out. */
+  const heads = (appIds: readonly string[]): Promise<{ appId: string; head: number }[]> =>
+    db
+      .selectFrom('app_logs')
+      .select(['app_id as appId', 'head'])
+      .where('app_id', '=', sql<string>`any(${appIds}::uuid[])`)
+      .execute()
+
   /** The position of the oldest event that is held; that of the next event where none is. */
   async function oldest(appId: string): Promise<number> {
     const { rows } = await sql<{ oldest: number }>`
@@ -73,6 +81,7 @@ export function createEventReader(db: Database, eventTypes: EventTypeService) {
 
   return {
     head,
+    heads,
     oldest,
 
     async get(appId: string, id: string): Promise<StoredEvent> {

@@ -44,12 +44,17 @@ export interface PresenceStore {
    */
   write(processId: string, writes: readonly PresenceWrite[]): Promise<StoredChange[]>
   /**
+   * Looks for what is to be mended, in one statement: most of the time there is nothing.
+   *
+   * @returns how many connections of the process are recorded, and whether there is something to reap
+   */
+  look(processId: string): Promise<{ recorded: number; hasDead: boolean }>
+  /**
    * Removes some of what dead processes left, unless another process does so just now.
    *
    * @returns what changed for the members, and whether there may be more to remove
    */
   reap(processId: string): Promise<{ changes: StoredChange[]; more: boolean }>
-  count(processId: string): Promise<number>
   rowsOf(processId: string): Promise<PresenceRow[]>
   list(appId: string, room: string, limit: number): Promise<Member[]>
 }
@@ -123,20 +128,31 @@ interface Applied {
   infoAfter: string | null
 }
 
-/** Rows of other processes without a live lease. Goes from process to process, not from row to row. */
-const FIND_DEAD = `
+/** The processes that have rows. Goes from process to process, not from row to row. */
+const HOLDERS = `
 with recursive holders as (
   (select process_id from presence order by process_id limit 1)
   union all
   select (select p.process_id from presence p where p.process_id > h.process_id order by p.process_id limit 1)
     from holders h where h.process_id is not null
-)
+)`
+
+/** Which of them are others without a live lease. */
+const IS_DEAD = `
+       h.process_id <> $1::uuid
+   and not exists (select from process_leases l
+                    where l.process_id = h.process_id and l.lease_until > clock_timestamp())`
+
+const FIND_DEAD = `${HOLDERS}
 select p.app_id as "appId", p.room, p.member_id as "memberId"
   from holders h join presence p using (process_id)
- where h.process_id <> $1::uuid
-   and not exists (select from process_leases l
-                    where l.process_id = h.process_id and l.lease_until > clock_timestamp())
+ where ${IS_DEAD}
  limit ${REAP_SIZE}`
+
+const LOOK = `${HOLDERS}
+select (select count(*) from presence where process_id = $1::uuid)::int4 as recorded,
+       exists (select from process_leases where lease_until <= clock_timestamp())
+       or exists (select from holders h where ${IS_DEAD}) as "hasDead"`
 
 export function createPresenceStore(db: Database): PresenceStore {
   /**
@@ -182,6 +198,11 @@ export function createPresenceStore(db: Database): PresenceStore {
   return {
     write: (processId, writes) => inTransaction((transaction) => apply(transaction, processId, writes)),
 
+    async look(processId) {
+      const { rows } = await executorIn(db).query({ name: 'presence-look', text: LOOK, values: [processId] })
+      return rows[0] as { recorded: number; hasDead: boolean }
+    },
+
     async reap(processId) {
       // The lease goes first: a process that comes back finds it gone, and tells its members again.
       await sql`delete from process_leases where lease_until <= clock_timestamp()`.execute(db)
@@ -212,15 +233,6 @@ export function createPresenceStore(db: Database): PresenceStore {
           more: rows.length === REAP_SIZE,
         }
       })
-    },
-
-    async count(processId) {
-      const { count } = await db
-        .selectFrom('presence')
-        .select((select) => select.fn.countAll<number>().as('count'))
-        .where('process_id', '=', processId)
-        .executeTakeFirstOrThrow()
-      return count
     },
 
     rowsOf: (processId) =>

@@ -156,21 +156,22 @@ export function createPresence({ db, bus, lease, leaseMs, log }: PresenceOptions
   async function check(): Promise<void> {
     checkIsDue = false
     const { processId } = lease
-    const recorded = own.recorded()
-    if (recorded !== undefined) {
-      const wasBelieved = wasBelievedDead
-      wasBelievedDead = false
-      try {
-        if ((await store.count(processId)) !== recorded) {
-          const rows = await store.rowsOf(processId)
-          own.mend(rows, wasBelieved || wasBelievedDead || !lease.isValid())
-        }
-      } catch (error) {
-        wasBelievedDead ||= wasBelieved
-        throw error
+    const expected = own.recorded()
+    const wasBelieved = wasBelievedDead
+    if (expected !== undefined) wasBelievedDead = false
+    let more: boolean
+    try {
+      const { recorded, hasDead } = await store.look(processId)
+      more = hasDead
+      if (expected !== undefined && recorded !== expected) {
+        const rows = await store.rowsOf(processId)
+        own.mend(rows, wasBelieved || wasBelievedDead || !lease.isValid())
       }
+    } catch (error) {
+      wasBelievedDead ||= wasBelieved
+      throw error
     }
-    for (let more = true; more && !closing.signal.aborted;) {
+    while (more && !closing.signal.aborted) {
       const reaped = await store.reap(processId)
       for (const change of reaped.changes) broadcast.send(change)
       ;({ more } = reaped)

@@ -55,8 +55,10 @@ export interface AppTail {
   advance(): Promise<void>
   /** `advance` without waiting for it. */
   wake(): void
-  /** `wake`, unless that was done within so many milliseconds. */
-  poll(everyMs: number): void
+  /** Whether it was not read for so many milliseconds. */
+  isUnread(ms: number): boolean
+  /** Told how far the log goes: `wake`, where that is further than was read. */
+  goesTo(position: number): void
 }
 
 interface State {
@@ -236,8 +238,9 @@ export function createAppTail(options: {
     },
     advance,
     wake,
-    poll(everyMs) {
-      if (performance.now() - readAt >= everyMs) wake()
+    isUnread: (ms) => performance.now() - readAt >= ms,
+    goesTo(position) {
+      if (position > head) wake()
     },
   }
 }

@@ -33,6 +33,7 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
   let dirty = new Set<string>()
   let publishing: NodeJS.Timeout | undefined
   let unsubscribe: (() => void) | undefined
+  let isLooking = false
 
   /** A process that follows no log is not told of any: most of what it got would be its own appends. */
   function listen(): void {
@@ -49,17 +50,32 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
   }
 
   const poll = setInterval(() => {
+    const unread: string[] = []
     for (const [appId, entry] of tails) {
       if (entry.tail.observers > 0) {
         entry.idleSince = undefined
-        entry.tail.poll(POLL_MS)
+        if (entry.tail.isUnread(POLL_MS)) unread.push(appId)
       } else {
         entry.idleSince ??= Date.now()
         if (Date.now() - entry.idleSince > KEEP_MS) tails.delete(appId)
       }
     }
+    if (unread.length > 0) void look(unread)
     if (tails.size === 0) stopListening()
   }, POLL_MS)
+
+  /** One query for all logs: nearly always there is nothing more to read. */
+  async function look(appIds: readonly string[]): Promise<void> {
+    if (isLooking) return
+    isLooking = true
+    try {
+      for (const { appId, head } of await reader.heads(appIds)) tails.get(appId)?.tail.goesTo(head)
+    } catch (error) {
+      log.warn({ error: (error as Error).message }, 'the logs could not be looked at')
+    } finally {
+      isLooking = false
+    }
+  }
 
   function publish(): void {
     publishing = undefined
