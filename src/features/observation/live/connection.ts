@@ -24,7 +24,7 @@ export interface Speaker {
  * functions rather than accessors; and what most of them never need is made when it is needed.
  */
 export class Connection {
-  readonly id = crypto.randomUUID()
+  #id: string | undefined
   readonly #socket: Writable
   readonly #stallMs: number
   readonly #speaker: Speaker
@@ -41,6 +41,12 @@ export class Connection {
       clearTimeout(this.#deadline)
       this.#speaker.gone()
     })
+  }
+
+  /** Made when it is asked for: many never are. */
+  id(): string {
+    this.#id ??= crypto.randomUUID()
+    return this.#id
   }
 
   /** Bytes that wait for the receiver in this process. */

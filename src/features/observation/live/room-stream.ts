@@ -93,7 +93,7 @@ export class RoomStream implements Speaker {
     this.#watch = this.#deps.grantWatch.watch(this.#grant, (reason) => this.end(reason))
     const { appId, member } = this.#grant
     if (!member) return
-    for (const room of this.#rooms) this.#deps.presence.enter(appId, room, this.#connection.id, member)
+    for (const room of this.#rooms) this.#deps.presence.enter(appId, room, this.#connection.id(), member)
   }
 
   /** Says why it ends, and ends it. @param connections that are ended together */
@@ -163,7 +163,7 @@ export class RoomStream implements Speaker {
     this.#membership = this.#watch = undefined
     const { appId, member } = this.#grant
     if (!member) return
-    for (const room of this.#rooms) this.#deps.presence.leave(appId, room, this.#connection.id, member)
+    for (const room of this.#rooms) this.#deps.presence.leave(appId, room, this.#connection.id(), member)
   }
 }
 

@@ -63,7 +63,7 @@ export class Session implements Speaker {
     this.#watch = deps.grantWatch.watch(grant, (reason) => this.end(reason))
     this.#send({
       type: 'welcome',
-      connection: this.#connection.id,
+      connection: this.#connection.id(),
       heartbeatSeconds: deps.heartbeatMs / 1000,
       expiresAt: endOf(grant),
     })
@@ -212,7 +212,7 @@ export class Session implements Speaker {
       })
       if (!membership || this.#isEnding) return membership?.leave()
       this.#rooms.set(room, membership)
-      if (member && !before) presence.enter(appId, room, this.#connection.id, member)
+      if (member && !before) presence.enter(appId, room, this.#connection.id(), member)
     } finally {
       stop()
     }
@@ -233,7 +233,7 @@ export class Session implements Speaker {
     const { appId, member } = this.#grant
     this.#rooms.get(room)?.leave()
     this.#rooms.delete(room)
-    if (member) this.#deps.presence.leave(appId, room, this.#connection.id, member)
+    if (member) this.#deps.presence.leave(appId, room, this.#connection.id(), member)
   }
 
   /** The data goes on to the letter. */
