@@ -3,11 +3,11 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { BareClient, encodeRequest } from '../lib/bare-client.ts'
 import { serve } from '../lib/serve.ts'
 
-/** A POST that a load repeats. */
+/** A request that a load repeats: a POST, or a GET when it has no body. */
 export interface LoadRequest {
   path: string
   headers: Record<string, string>
-  body: string
+  body?: string
 }
 
 export interface HttpLoad {

@@ -50,7 +50,7 @@ function exchange(pool: Pool, { path, headers, body }: LoadRequest): Promise<voi
     let status = 0
     let text = ''
     pool.dispatch(
-      { path, method: 'POST', headers, body },
+      { path, method: 'POST', headers, body: body ?? null },
       {
         onRequestStart() {},
         onResponseStart: (_controller, code) => void (status = code),

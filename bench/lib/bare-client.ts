@@ -3,14 +3,16 @@ import { connect, type Socket } from 'node:net'
 const HEAD_END = Buffer.from('\r\n\r\n')
 const READ_BYTES = 65_536
 
-/** The bytes of a POST request, made once and sent again and again. */
+/** The bytes of a request, made once and sent again and again: a POST, or a GET when it has no body. */
 export function encodeRequest(
   origin: string,
-  { path, headers, body }: { path: string; headers: Record<string, string>; body: string },
+  { path, headers, body }: { path: string; headers: Record<string, string>; body?: string | undefined },
 ): Buffer {
-  const fields = { host: new URL(origin).host, ...headers, 'content-length': Buffer.byteLength(body) }
+  const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }
+  const fields = { host: new URL(origin).host, ...headers, ...length }
   const head = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`)
-  return Buffer.from(`POST ${path} HTTP/1.1\r\n${head.join('')}\r\n${body}`)
+  const method = body === undefined ? 'GET' : 'POST'
+  return Buffer.from(`${method} ${path} HTTP/1.1\r\n${head.join('')}\r\n${body ?? ''}`)
 }
 
 /**
