@@ -185,7 +185,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
     const keys = createKeyFinder(db, bus)
     const apps = createAppService(db, keys)
     const eventTypes = createEventTypeService(db)
-    const eventReader = createEventReader(db, eventTypes)
+    const eventReader = createEventReader(db, pool, eventTypes)
     const logTail = createLogTail(eventReader, bus, log)
     closers.push(async () => logTail.close())
     const deliveryQueue = createDeliveryQueue(queues, log)

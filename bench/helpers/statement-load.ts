@@ -20,7 +20,11 @@ const handlers = {
   async run({ databaseUrl, statements, connections, seconds }: StatementLoad): Promise<LoadResult> {
     const log = createLog('error', 'bench')
     const pool = createPool(databaseUrl, { size: connections, name: 'bench', log })
-    const queries = statements.map(({ text, values, name }): pg.QueryConfig => ({ text, values, name }))
+    const queries = statements.map(({ text, values, name }): pg.QueryConfig => ({
+      name,
+      text,
+      values: values.map(revived),
+    }))
     const clients = await Promise.all(numbers(connections).map(() => pool.connect()))
     const latency = createHistogram()
     let requests = 0
@@ -45,6 +49,12 @@ const handlers = {
       p99Ms: latency.percentile(99) / 1e6,
     }
   },
+}
+
+/** Arrays go in binary, and on their way here a buffer became JSON. */
+function revived(value: unknown): unknown {
+  const { type, data } = (value ?? {}) as { type?: string; data?: number[] }
+  return type === 'Buffer' && data ? Buffer.from(data) : value
 }
 
 export type StatementLoader = typeof handlers

@@ -3,7 +3,7 @@ import { sql, type RawBuilder } from 'kysely'
 import { notFound, Problem } from '../../platform/http/problems.ts'
 import { toCursor, toPage, type Page } from '../../platform/http/pagination.ts'
 import { isDataError } from '../../platform/postgres/errors.ts'
-import type { Database } from '../../platform/postgres/pool.ts'
+import type { Database, Executor } from '../../platform/postgres/pool.ts'
 import { readEntities, type EntityRef } from '../entities/index.ts'
 import { eventJson, toStoredEvent, type EventRow, type EventState, type StoredEvent } from './event.ts'
 import { resolveFilter, type EventFilter } from './list/filter.ts'
@@ -24,7 +24,7 @@ export interface EventListOptions {
 }
 
 /** Reading the log. A page costs the same however long the log is; `list/query.ts` says how. */
-export function createEventReader(db: Database, eventTypes: EventTypeService) {
+export function createEventReader(db: Database, executor: Executor, eventTypes: EventTypeService) {
   /**
    * Runs a statement of a list; where it found too few, also finds out where it stopped looking, as of the
    * same moment: otherwise what is appended in between would be skipped.
@@ -149,7 +149,7 @@ export function createEventReader(db: Database, eventTypes: EventTypeService) {
       events: readonly { event: StoredEvent; state?: EventState | undefined }[],
     ): Promise<EventState[]> {
       const unknown = events.filter(({ state }) => state === undefined).map(({ event }) => event)
-      const states = await readStates(db, appId, unknown)
+      const states = await readStates(executor, appId, unknown)
       return events.map(({ event, state }) => (state ?? states.get(event.id)) as EventState)
     },
 

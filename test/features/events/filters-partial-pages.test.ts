@@ -109,7 +109,7 @@ async function readWhile(
     happened = page
     await happens()
   })
-  const reader = createEventReader(db, createEventTypeService(db))
+  const reader = createEventReader(db, service.deps.pool, createEventTypeService(db))
   const positions: number[] = []
   let after: number | undefined
   for (page = 1; page < 100; page++) {

@@ -158,7 +158,7 @@ t.test(`lists and counts cost the same at ${LARGE} events as at ${SMALL}`, async
     // A transaction's begin and end cannot be explained.
     if (/^\s*(select|with)/i.test(statement.sql)) statements.push(statement)
   })
-  const reader = createEventReader(db, createEventTypeService(db))
+  const reader = createEventReader(db, pool, createEventTypeService(db))
 
   const work = async (run: () => Promise<unknown>): Promise<Work[]> => {
     statements = []
