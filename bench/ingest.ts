@@ -1,9 +1,9 @@
-import pg from 'pg'
 import type { HttpLoader, LoadRequest, LoadResult } from './helpers/http-load.ts'
 import type { InsertLoader } from './helpers/insert-load.ts'
 import { createApp, subscribe } from './lib/app.ts'
 import { compare, type Case, type Figures, type Metric } from './lib/compare.ts'
 import type { Backend } from './lib/environment.ts'
+import { createControlTable } from './lib/control-table.ts'
 import { appendRequests } from './lib/events.ts'
 import { startHelper } from './lib/helper.ts'
 import { cpuDuring } from './lib/processes.ts'
@@ -137,15 +137,3 @@ const figures = ({ seconds, p50Ms, p99Ms }: LoadResult, events: number, cpu: num
   'p99 ms': p99Ms,
   'CPU s per 1,000 events': (cpu / events) * 1000,
 })
-
-/** A table like this month's partition of the events, without its parent and its triggers. */
-async function createControlTable(databaseUrl: string): Promise<string> {
-  const client = new pg.Client({ connectionString: databaseUrl })
-  await client.connect()
-  const { rows } = await client.query(
-    `select 'events_' || to_char(now() at time zone 'UTC', 'YYYYMM') as partition`,
-  )
-  await client.query(`create table bench_control (like ${rows[0].partition} including all)`)
-  await client.end()
-  return 'bench_control'
-}

@@ -2,6 +2,7 @@ import { until } from '../test/helpers/until.ts'
 import type { RoundTrips } from './helpers/round-trips.ts'
 import { createApp, subscribe } from './lib/app.ts'
 import { compare, type Case, type Figures, type Metric } from './lib/compare.ts'
+import { createControlTable } from './lib/control-table.ts'
 import type { Backend } from './lib/environment.ts'
 import { startHelper } from './lib/helper.ts'
 import type { Bench } from './run.ts'
@@ -33,6 +34,7 @@ export const latency: Bench = async ({ scope, environment, seconds, say }) => {
     const api = await environment.startApi(stores)
     const other = await environment.startApi(stores)
     const worker = await environment.startWorker(stores)
+    const insert = { databaseUrl: stores.databaseUrl, table: await createControlTable(stores.databaseUrl) }
     const app = await createApp(api.url)
     await subscribe(app, endpoint)
     await client.call('observe', 'stream', api.url, '/events/stream', app.key)
@@ -41,11 +43,12 @@ export const latency: Bench = async ({ scope, environment, seconds, say }) => {
     const arrivedAt = (place: string, sent: number) =>
       until(async () => (await client.call('count', place)) >= sent, `${sent} have arrived at the ${place}`)
 
-    /** The same bodies to the same endpoint, without the service in between. */
+    /** The least that it takes: a durable insert, and the same body posted to the same endpoint. */
     async function post(perSecond: number, during: number): Promise<Figures> {
       await client.call('forget')
       const sent = await client.call('send', {
         origin: endpoint,
+        insert,
         connections: CONNECTIONS,
         seconds: during,
         perSecond,
@@ -83,7 +86,8 @@ export const latency: Bench = async ({ scope, environment, seconds, say }) => {
             title: `${words}, ${Math.round(perSecond)} events a second (${backend})`,
             metrics: METRICS,
             control: {
-              words: 'the same bodies posted to the endpoint itself, by the same client at the same rate',
+              words:
+                'the same client at the same rate: a durable insert through raw pg, then a POST to the endpoint',
               run: () => post(perSecond, seconds),
             },
             run: () => append(perSecond, seconds),

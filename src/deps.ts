@@ -156,6 +156,8 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
       size: QUEUE_POOL_SIZE,
       name: 'heliograph queue',
       schema: QUEUE_SCHEMA,
+      // Queues and the bus may lose anything: the deliveries and the log are elsewhere.
+      mayLoseCommits: true,
       log,
     })
     closers.push(

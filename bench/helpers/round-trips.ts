@@ -2,15 +2,19 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import pg from 'pg'
 import { Client, Pool, request } from 'undici'
+import { newId } from '../../src/platform/ids.ts'
 import { EVENT_TYPE, payload } from '../lib/events.ts'
 import { serve } from '../lib/serve.ts'
 
 /** Where events are sent to, and how many. */
 export interface Sending {
   origin: string
-  /** Without a key the event goes to the endpoint itself. */
+  /** Of an app; an endpoint that is posted to without the service needs none. */
   key?: string
+  /** What is inserted, durably, before each is sent. */
+  insert?: { databaseUrl: string; table: string }
   connections: number
   seconds: number
   /** Undefined: each as soon as an answer makes room. */
@@ -44,6 +48,15 @@ const server = createServer((incoming, response) => {
   })
 })
 server.keepAliveTimeout = 120_000
+
+const APP = newId()
+
+const insertion = (table: string, position: number, content: object): pg.QueryConfig => ({
+  name: 'insert',
+  text: `insert into ${table} (app_id, id, position, event_type_id, type, payload, edges, created_at)
+         values ($1, $2, $3, $1, $4, $5, '[]', now())`,
+  values: [APP, newId(), position, EVENT_TYPE, JSON.stringify(content)],
+})
 
 const handlers = {
   /** @returns the URL to post to */
@@ -80,8 +93,9 @@ const handlers = {
   },
 
   /** @returns how many events were sent */
-  async send({ origin, key, connections, seconds, perSecond }: Sending): Promise<number> {
+  async send({ origin, key, insert, connections, seconds, perSecond }: Sending): Promise<number> {
     const pool = new Pool(origin, { connections, pipelining: 1 })
+    const database = insert && new pg.Pool({ connectionString: insert.databaseUrl, max: connections })
     const headers = {
       'content-type': 'application/json',
       ...(key !== undefined && { authorization: `Bearer ${key}` }),
@@ -90,6 +104,7 @@ const handlers = {
     async function one(): Promise<void> {
       sent += 1
       const event = { type: EVENT_TYPE, payload: { ...payload(serial++), sent_at: performance.now() } }
+      await database?.query(insertion(insert?.table ?? '', serial, event.payload))
       const { statusCode, body } = await request(`${origin}/events`, {
         method: 'POST',
         headers,
@@ -119,6 +134,7 @@ const handlers = {
       )
     } finally {
       await pool.destroy()
+      await database?.end()
     }
     return sent
   },

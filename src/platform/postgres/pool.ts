@@ -35,6 +35,11 @@ export interface PoolOptions {
   name: string
   /** Schema that unqualified names mean; `public` unless told. */
   schema?: string
+  /**
+   * For what may be lost: a commit does not wait until it is on the disk, and the last ones, of less than a
+   * second, are gone when Postgres or its machine goes down.
+   */
+  mayLoseCommits?: boolean
   log: Log
 }
 
@@ -44,7 +49,11 @@ export function createPool(address: PostgresAddress, options: PoolOptions): Pool
     ...(typeof address === 'string' ? { connectionString: address } : address),
     max: options.size,
     application_name: options.name,
-    options: [`search_path=${options.schema ?? 'public'}`, ...PLANNER]
+    options: [
+      `search_path=${options.schema ?? 'public'}`,
+      ...(options.mayLoseCommits ? ['synchronous_commit=off'] : []),
+      ...PLANNER,
+    ]
       .map((setting) => `-c ${setting}`)
       .join(' '),
     connectionTimeoutMillis: 10_000,
