@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { onStopSignal } from '../src/platform/stop-signal.ts'
 import { delivery } from './delivery.ts'
 import { fanout } from './fanout.ts'
+import { growth } from './growth.ts'
 import { idle } from './idle.ts'
 import { ingest } from './ingest.ts'
 import { isolation } from './isolation.ts'
@@ -25,9 +26,9 @@ export interface BenchOptions {
 
 export type Bench = (options: BenchOptions) => Promise<Case[]>
 
-const BENCHES: Record<string, Bench> = { ingest, delivery, isolation, fanout, idle, query, latency }
+const BENCHES: Record<string, Bench> = { ingest, delivery, isolation, fanout, idle, query, latency, growth }
 const USAGE =
-  'npm run bench -- ingest|delivery|isolation|fanout|idle|query|latency [--json] [--seconds N] [--events N]   (seconds from 1 to 30, 4 unless told; events of query from 1,000 to 20,000,000, 5,000,000 unless told)'
+  'npm run bench -- ingest|delivery|isolation|fanout|idle|query|latency|growth [--json] [--seconds N] [--events N]   (seconds from 1 to 30, 4 unless told; events of query and growth from 1,000 to 20,000,000, 5,000,000 unless told)'
 const SECONDS = { min: 1, default: 4, max: 30 }
 const EVENTS = { min: 1_000, default: 5_000_000, max: 20_000_000 }
 const INTERRUPTED = 130

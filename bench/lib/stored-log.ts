@@ -85,7 +85,7 @@ const numberAt = (position: number): number => position + Math.floor((position -
 /** As `bench_id` has it for an event. */
 function idOf(ms: number, number: number): string {
   const time = Math.floor(ms).toString(16).padStart(12, '0')
-  const digits = `${time}70008000${(number * 2).toString(16).padStart(12, '0')}`
+  const digits = `${time}70008000${(number * 4).toString(16).padStart(12, '0')}`
   return digits.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
 }
 
@@ -94,7 +94,7 @@ const functions = (start: number, stepMs: number, appId: string): string => `
     $$ select ${start}::float8 + n * ${stepMs}::float8 $$;
   create function bench_id(n int8, kind int) returns uuid language sql immutable as
     $$ select (lpad(to_hex(floor(bench_ms(n))::int8), 12, '0') || '70008000'
-               || lpad(to_hex(n * 2 + kind), 12, '0'))::uuid $$;
+               || lpad(to_hex(n * 4 + kind), 12, '0'))::uuid $$;
   create function bench_app(n int8) returns uuid language sql immutable as
     $$ select case when n % 5 <> 0 then '${appId}'::uuid
                    else ('01900000-0000-7000-8000-00000000000' || (n / 5) % ${OTHER_APPS})::uuid end $$;
@@ -162,3 +162,53 @@ const FINISH = `
   )
   update app_logs l
      set head = greatest(head, (select position from events e where e.app_id = l.app_id order by position desc limit 1))`
+
+/**
+ * Has a subscription owed every event of an app, and leaves nothing else that is to be delivered. One half is
+ * parked, the other waits for a retry tomorrow.
+ *
+ * @param databaseUrl of a database that `fillLog` filled
+ */
+export async function oweAll(databaseUrl: string, appId: string, subscriptionId: string): Promise<void> {
+  await settleAll(databaseUrl)
+  await inDatabase(databaseUrl, async (database) => {
+    const { rows } = await database.query<{ head: number }>(
+      'select head::int as head from app_logs where app_id = $1',
+      [appId],
+    )
+    const head = rows[0]?.head ?? 0
+    for (let from = 1; from <= head; from += STEP) {
+      await database.query(OWE, [appId, subscriptionId, from, Math.min(head, from + STEP - 1)])
+    }
+    await database.query('vacuum (analyze) deliveries')
+  })
+}
+
+/** Ends every delivery that `fillLog` left open: a worker would take them up. */
+export async function settleAll(databaseUrl: string): Promise<void> {
+  await inDatabase(databaseUrl, async (database) => {
+    await database.query(
+      `update deliveries set status = 'succeeded', completed_at = created_at where status <> 'succeeded'`,
+    )
+    await database.query('vacuum (analyze) deliveries')
+    await database.query('checkpoint')
+  })
+}
+
+async function inDatabase(databaseUrl: string, work: (database: pg.Client) => Promise<void>): Promise<void> {
+  const database = new pg.Client({ connectionString: databaseUrl })
+  await database.connect()
+  try {
+    await work(database)
+  } finally {
+    await database.end()
+  }
+}
+
+const OWE = `
+  insert into deliveries (app_id, id, event_id, position, subscription_id, attempts, created_at, next_attempt_at, due_at)
+  select app_id, bench_id(position + (position - 1) / 4, 2), id, position, $2, position % 2, created_at,
+         case when position % 2 = 0 then created_at else now() + interval '1 day' end,
+         case when position % 2 = 0 then 'infinity' else now() + interval '1 day' end
+    from events
+   where app_id = $1 and position between $3 and $4`
