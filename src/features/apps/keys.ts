@@ -3,12 +3,17 @@ import { sql } from 'kysely'
 import { LRUCache } from 'lru-cache'
 import type { Bus } from '../../platform/bus/port.ts'
 import type { AppKey } from '../../platform/http/auth.ts'
+import { createMicroBatcher } from '../../platform/micro-batcher.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import { randomSecret, sameDigest, sha256 } from '../../platform/secrets.ts'
 
 /** How long a process may go on accepting a key after another one revoked it, if the bus lost the message. */
 const CACHE_MS = 5_000
 const CACHE_SIZE = 50_000
+/** Keys that one statement reads. */
+const MAX_LOADED = 500
+/** Keys that wait to be read; more are refused. */
+const MAX_WAITING = 50_000
 const KEY_FORM = /^hg_([0-9a-f]{16})_([A-Za-z0-9_-]{43})$/
 
 export interface NewKey {
@@ -50,20 +55,36 @@ export function createKeyFinder(db: Database, bus: Bus): KeyFinder {
   const known = new LRUCache<string, Promise<KnownKey | undefined>>({ max: CACHE_SIZE, ttl: CACHE_MS })
   bus.subscribe('key.revoked', (keyId) => known.delete(String(keyId)))
 
-  async function load(keyId: string): Promise<KnownKey | undefined> {
-    const row = await db
+  /** With thousands of apps in use there is always a key to be read again: those of a moment go together. */
+  const loader = createMicroBatcher<string, KnownKey | undefined>({
+    run: loadAll,
+    weight: () => 1,
+    maxBatch: MAX_LOADED,
+    maxWaiting: MAX_WAITING,
+    lanes: 1,
+    key: (keyId) => keyId,
+  })
+
+  async function loadAll(keyIds: readonly string[]): Promise<(KnownKey | undefined)[]> {
+    const rows = await db
       .selectFrom('api_keys')
-      .select(['app_id', 'secret_hash', 'scopes'])
-      .where('id', '=', keyId)
+      .select(['id', 'app_id', 'secret_hash', 'scopes'])
+      .where('id', '=', sql<string>`any(${keyIds}::text[])`)
       .where('revoked_at', 'is', null)
-      .executeTakeFirst()
-    return row && { appId: row.app_id, keyId, scopes: new Set(row.scopes), secretHash: row.secret_hash }
+      .execute()
+    const found = new Map(
+      rows.map(({ id, app_id: appId, secret_hash: secretHash, scopes }) => [
+        id,
+        { appId, keyId: id, scopes: new Set(scopes), secretHash },
+      ]),
+    )
+    return keyIds.map((keyId) => found.get(keyId))
   }
 
   function findById(keyId: string): Promise<KnownKey | undefined> {
     let loading = known.get(keyId)
     if (!loading) {
-      loading = load(keyId)
+      loading = loader.add(keyId)
       known.set(keyId, loading)
       loading.catch(() => known.delete(keyId))
     }
