@@ -5,15 +5,18 @@ import { newId } from '../../platform/ids.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Database, Pool } from '../../platform/postgres/pool.ts'
 import { within } from '../../platform/within.ts'
-import { claim, release, type ClaimedDelivery } from './claim.ts'
+import { createClaimer, release, type ClaimedDelivery } from './claim.ts'
 import type { DeliveryJob, DeliveryQueue } from './delivery-queue.ts'
 import { feed, freeSlots, type Fed } from './feed.ts'
 import {
+  CLAIMED_PER_LANE,
   createPace,
+  isBehind,
   JOBS_PER_LANE,
   newLane,
   REQUESTS_PER_LANE,
   RUNS_PER_LANE,
+  takeWaiting,
   toSequences,
   type Lane,
   type Sequence,
@@ -32,7 +35,7 @@ export interface DispatcherOptions {
   queue: DeliveryQueue
   sender: Sender
   log: Log
-  /** Jobs handled at once. */
+  /** Jobs kept open at once. */
   concurrency: number
   leaseMs: number
   graceMs: number
@@ -48,8 +51,9 @@ export interface Dispatcher extends Running {
  * The worker's main part: takes jobs, claims their deliveries with a lease and has them sent.
  *
  * Each subscription has a lane of its own, so that one that is slow or fails takes no more than its share. What
- * may not be sent as fast as it goes (because the endpoint fails, or has a rate limit, an order, too much
- * waiting) is parked, and fed into the lane as its state allows.
+ * comes in jobs waits in the lane until it has room, then it is claimed. What may not be sent as fast as it goes
+ * (because the endpoint fails, is slow, or has a rate limit or an order) is parked, and fed into the lane as its
+ * state allows.
  *
  * Whatever happens to this process in between, the row is pending and its lease ends: it is sent again, with
  * the same `webhook-id`.
@@ -59,6 +63,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const lanes = new Map<string, Lane>()
   const underWay = new Set<Promise<void>>()
   const stop = new AbortController()
+  const claimer = createClaimer(pool, leaseMs)
 
   function laneOf(appId: string, subscriptionId: string): Lane {
     let lane = lanes.get(subscriptionId)
@@ -66,29 +71,62 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     return lane
   }
 
-  function forget(lane: Lane): void {
-    if (lane.jobs === 0 && lane.runs === 0 && !lane.isFeeding) lanes.delete(lane.subscriptionId)
+  function forget({ subscriptionId, jobs, waiting, claimed, runs, isFeeding }: Lane): void {
+    if (jobs + waiting.length + claimed + runs === 0 && !isFeeding) lanes.delete(subscriptionId)
   }
 
   async function dispatch({ appId, subscriptionId, ids }: DeliveryJob): Promise<void> {
     const lane = laneOf(appId, subscriptionId)
-    if (lane.jobs >= JOBS_PER_LANE) {
+    if (isBehind(lane, graceMs / 4)) {
       await park(pool, lane, ids)
-      lane.feedAgain = true
+      wake(lane)
       return
     }
+    const done = new Promise<void>((resolve) =>
+      lane.waiting.push({ ids, since: performance.now(), done: resolve }),
+    )
+    claimMore(lane)
+    // From here on it is as if the queue had lost the job: if this process dies, the sweeper comes.
+    if (lane.jobs >= JOBS_PER_LANE) return
     lane.jobs += 1
+    await done
+    lane.jobs -= 1
+    forget(lane)
+  }
+
+  /** Claims what waits in a lane while there is room for it. */
+  function claimMore(lane: Lane): void {
+    while (lane.waiting.length > 0 && lane.claimed < CLAIMED_PER_LANE && !stop.signal.aborted) {
+      const taken = takeWaiting(lane)
+      background(
+        runClaimed(
+          lane,
+          taken.flatMap(({ ids }) => ids),
+        ).finally(() => {
+          for (const { done } of taken) done()
+          forget(lane)
+        }),
+      )
+    }
+  }
+
+  async function runClaimed(lane: Lane, ids: readonly string[]): Promise<void> {
+    let left = ids.length
+    const leave = (count: number): void => {
+      left -= count
+      lane.claimed -= count
+      claimMore(lane)
+    }
+    lane.claimed += left
     try {
       const run = startRun()
-      const claimed = await claim(pool, appId, ids, leaseMs)
+      const claimed = await claimer.claim({ ...lane, ids })
       if (claimed.length < ids.length) await parkRest(lane, ids, claimed)
-      if (claimed.length > 0) {
-        if (claimed.some((delivery) => !delivery.is_asked_for)) endOlderHold(lane, run)
-        await runAll(lane, toSequences(claimed, 1), run)
-      }
+      leave(ids.length - claimed.length)
+      if (claimed.some((delivery) => !delivery.is_asked_for)) endOlderHold(lane, run)
+      await runAll(lane, toSequences(claimed, 1), { ...run, afterEach: ({ length }) => leave(length) })
     } finally {
-      lane.jobs -= 1
-      forget(lane)
+      leave(left)
     }
     if (lane.feedAgain) wake(lane)
   }
@@ -223,7 +261,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     await Promise.all(
       sequences.map((sequence) =>
         limit(() => runOne(sequence))
-          .then(() => run.afterEach?.())
+          .then(() => run.afterEach?.(sequence))
           .catch((error: Error) =>
             log.warn({ error: error.message }, 'not sent; it is tried again when its lease is over'),
           ),
@@ -246,11 +284,22 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     queue.enqueue(ids.map((id) => ({ appId, subscriptionId, id })))
   }
 
+  /** What was not claimed yet goes to another process. */
+  function giveUpWaiting(): void {
+    for (const { appId, subscriptionId, waiting } of lanes.values()) {
+      for (const { ids, done } of waiting.splice(0)) {
+        queue.enqueue(ids.map((id) => ({ appId, subscriptionId, id })))
+        done()
+      }
+    }
+  }
+
   const consumer = queue.queue.consume(dispatch, { concurrency: options.concurrency })
   return {
     wake,
     async close(timeoutMs) {
       stop.abort()
+      giveUpWaiting()
       await Promise.all([
         consumer.close(timeoutMs),
         within(timeoutMs, Promise.all(underWay)).catch(() =>
@@ -273,5 +322,5 @@ interface Run {
   limit?: ReturnType<typeof pLimit>
   pace?: ReturnType<typeof createPace> | undefined
   /** After each sequence of requests. */
-  afterEach?: () => Promise<void>
+  afterEach?: (sequence: Sequence) => void | Promise<void>
 }

@@ -98,7 +98,7 @@ export async function feed(db: Database, room: Room): Promise<Fed> {
     const ready: Ready = limit === 0 ? NOTHING : await findReady(executor, room, flow, limit, fed.isProbe)
     fed.afterKey = ready.lastKey
     if (ready.ids.length > 0) {
-      fed.deliveries = await claimParked(executor, room.appId, ready.ids, room.leaseMs, room.graceMs)
+      fed.deliveries = await claimParked(executor, { ...room, ids: ready.ids }, room.leaseMs, room.graceMs)
     }
     const sent = Math.ceil(fed.deliveries.length / fed.batchSize)
     fed.pace = pace && { startAt: now + pace.startMs, intervalMs: pace.intervalMs, requests: sent }

@@ -5,19 +5,39 @@ import type { Failures } from './health.ts'
 
 /** Requests that a process has under way for one subscription. */
 export const REQUESTS_PER_LANE = 64
-/** Jobs of one subscription that a process handles at once; the deliveries of others are parked. */
+/** Jobs of one subscription that a process keeps open; those of more wait in the lane, and the jobs are done. */
 export const JOBS_PER_LANE = 16
+/** While fewer are claimed for a lane, more of what waits in it is: the requests never run out of work. */
+export const CLAIMED_PER_LANE = 3 * REQUESTS_PER_LANE
+/** Deliveries that a lane claims at once. */
+const CLAIM_SIZE = 100
+/** Deliveries that wait in a lane at most. */
+const MAX_WAITING = 10_000
 /** What was fed to a lane is sent in so many runs at once. */
 export const RUNS_PER_LANE = 8
 /** Larger batches are split: characters of the payloads in one request. */
 const MAX_BATCH_CHARACTERS = 1_048_576
 
+/** Deliveries of one job. */
+export interface Waiting {
+  ids: readonly string[]
+  /** By `performance.now()`. */
+  since: number
+  /** To be called when each was sent, or left to somebody else. */
+  done(): void
+}
+
 /** What a process does for one subscription. */
 export interface Lane {
   appId: string
   subscriptionId: string
-  /** Jobs, and runs of what was fed, that are under way. */
+  /** What is to be claimed, the oldest first. */
+  waiting: Waiting[]
+  /** Jobs that are kept open. */
   jobs: number
+  /** Deliveries that were claimed for jobs and are not done yet. */
+  claimed: number
+  /** Runs of what was fed that are under way. */
   runs: number
   limit: LimitFunction
   /** Failures that the subscription's state does not have yet. */
@@ -37,7 +57,9 @@ export interface Lane {
 export const newLane = (appId: string, subscriptionId: string): Lane => ({
   appId,
   subscriptionId,
+  waiting: [],
   jobs: 0,
+  claimed: 0,
   runs: 0,
   limit: pLimit(REQUESTS_PER_LANE),
   unreported: noFailures(),
@@ -48,6 +70,28 @@ export const newLane = (appId: string, subscriptionId: string): Lane => ({
   feedAgain: false,
   afterKey: null,
 })
+
+/**
+ * Whether what comes is to be parked: it would wait longer than it should, or be too much.
+ *
+ * @param maxWaitMs how long the first may have waited: well below the time after which the sweeper comes for it
+ */
+export function isBehind({ waiting }: Lane, maxWaitMs: number): boolean {
+  const [first] = waiting
+  return (
+    first !== undefined &&
+    (performance.now() - first.since > maxWaitMs || sizeOf(waiting) >= MAX_WAITING)
+  )
+}
+
+const sizeOf = (waiting: readonly Waiting[]): number => waiting.reduce((sum, { ids }) => sum + ids.length, 0)
+
+/** Takes out as much as a lane claims at once. */
+export function takeWaiting({ waiting }: Lane): Waiting[] {
+  let size = 0
+  const end = waiting.findIndex(({ ids }, index) => (size += ids.length) > CLAIM_SIZE && index > 0)
+  return waiting.splice(0, end === -1 ? waiting.length : end)
+}
 
 export const noFailures = (): Failures => ({
   count: 0,

@@ -3,7 +3,8 @@ import { pgArray } from '../../platform/postgres/arrays.ts'
 
 /**
  * The state's row first: a feed that holds its lock either sees what is parked here, or lets this statement
- * set `feed_at` after it. What waits for its next attempt, or is held by a worker, is left alone.
+ * set `feed_at` after it. What waits for its next attempt, is parked already, or is held by a worker, is left
+ * alone. See `claim.ts` for the list.
  */
 const parkStatement = (isOwn: boolean) => `
 with state as (
@@ -11,12 +12,14 @@ with state as (
      set feed_at = greatest(held_until, least(feed_at, now()))
    where app_id = $1 and subscription_id = $2
   returning feed_at
+), wanted as materialized (
+  select $1::uuid as app_id, id from unnest($3::uuid[]) as id where exists (select from state)
 ), parked as (
-  update deliveries set due_at = 'infinity', lease_until = null
-   where app_id = $1 and id = any($3::uuid[]) and completed_at is null
-     and next_attempt_at <= now() + interval '1 second'
-     ${isOwn ? '' : 'and (lease_until is null or lease_until < now())'}
-     and exists (select from state)
+  update deliveries d set due_at = 'infinity', lease_until = null
+    from wanted w
+   where d.app_id = w.app_id and d.id = w.id and d.completed_at is null and d.due_at < 'infinity'
+     and d.next_attempt_at <= now() + interval '1 second'
+     ${isOwn ? '' : 'and (d.lease_until is null or d.lease_until < now())'}
   returning 1
 )
 select count(*)::int4 as count from parked`
