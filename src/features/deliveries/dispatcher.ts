@@ -76,6 +76,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   async function dispatch({ appId, subscriptionId, ids }: DeliveryJob): Promise<void> {
+    if (stop.signal.aborted) return leaveToOthers(appId, subscriptionId, ids)
     const lane = laneOf(appId, subscriptionId)
     if (isBehind(lane, graceMs / 4)) {
       await park(pool, lane, ids)
@@ -281,14 +282,17 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     }
     const { appId, subscriptionId } = lane
     await release(pool, appId, ids)
+    leaveToOthers(appId, subscriptionId, ids)
+  }
+
+  function leaveToOthers(appId: string, subscriptionId: string, ids: readonly string[]): void {
     queue.enqueue(ids.map((id) => ({ appId, subscriptionId, id })))
   }
 
-  /** What was not claimed yet goes to another process. */
-  function giveUpWaiting(): void {
+  function leaveWaiting(): void {
     for (const { appId, subscriptionId, waiting } of lanes.values()) {
       for (const { ids, done } of waiting.splice(0)) {
-        queue.enqueue(ids.map((id) => ({ appId, subscriptionId, id })))
+        leaveToOthers(appId, subscriptionId, ids)
         done()
       }
     }
@@ -299,7 +303,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     wake,
     async close(timeoutMs) {
       stop.abort()
-      giveUpWaiting()
+      leaveWaiting()
       await Promise.all([
         consumer.close(timeoutMs),
         within(timeoutMs, Promise.all(underWay)).catch(() =>
