@@ -1,8 +1,9 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { lookup as dnsLookup, type LookupAddress, type LookupAllOptions } from 'node:dns'
 import { isIP, type LookupFunction, type Socket } from 'node:net'
 import { StringDecoder } from 'node:string_decoder'
 import pLimit, { type LimitFunction } from 'p-limit'
-import { Agent, buildConnector, request, type Dispatcher } from 'undici'
+import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { createAddressCheck } from './addresses.ts'
 import { OutboundError, toOutboundError } from './outbound-error.ts'
 
@@ -87,30 +88,17 @@ export function createOutboundHttp(
 
   return {
     async send(url, { timeoutMs, maxResponseBytes, ...options }) {
-      const abort = new AbortController()
       let timer: NodeJS.Timeout | undefined
-      // The agent heeds a signal only once the request is on a connection.
-      const deadline = new Promise<never>((_resolve, reject) => {
-        timer = setTimeout(() => {
-          const error = new OutboundError('timeout', `No complete response within ${timeoutMs} ms.`)
-          reject(error)
-          abort.abort(error)
-        }, timeoutMs)
-      })
-      const exchange = async (): Promise<OutboundResponse> => {
-        abort.signal.throwIfAborted()
-        const { statusCode, headers, body } = await request(url, {
-          ...options,
-          dispatcher: agent,
-          signal: abort.signal,
-          headersTimeout: 0,
-          bodyTimeout: 0,
-        })
-        const text = await readBeginning(body, maxResponseBytes)
-        return { status: statusCode, headers: flatten(headers), body: text }
-      }
       try {
-        return await Promise.race([inTurn(new URL(url).origin, exchange), deadline])
+        const { origin, pathname, search } = new URL(url)
+        const exchange = new Exchange(maxResponseBytes)
+        timer = setTimeout(
+          () => exchange.fail(new OutboundError('timeout', `No complete response within ${timeoutMs} ms.`)),
+          timeoutMs,
+        )
+        const path = pathname + search
+        inTurn(origin, () => exchange.run(agent, { ...options, origin, path })).catch(exchange.fail)
+        return await exchange.response
       } catch (error) {
         throw toOutboundError(error)
       } finally {
@@ -118,6 +106,81 @@ export function createOutboundHttp(
       }
     },
     close: () => agent.destroy(),
+  }
+}
+
+/** One request and its response, without the streams that would be made for it. */
+class Exchange implements Dispatcher.DispatchHandler {
+  readonly response: Promise<OutboundResponse>
+  readonly #maxBytes: number
+  readonly #chunks: Buffer[] = []
+  #size = 0
+  #status = 0
+  #headers: Record<string, string> = {}
+  #isOver = false
+  #controller: Dispatcher.DispatchController | undefined
+  #resolve!: (response: OutboundResponse) => void
+  #reject!: (error: Error) => void
+  #leave!: () => void
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes
+    this.response = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  /** Resolves once the connection is not needed any more, whatever came of the exchange. */
+  run(dispatcher: Dispatcher, options: Dispatcher.DispatchOptions): Promise<void> {
+    return new Promise((leave) => {
+      if (this.#isOver) return leave()
+      this.#leave = leave
+      dispatcher.dispatch({ ...options, headersTimeout: 0, bodyTimeout: 0 }, this)
+    })
+  }
+
+  /** Gives it up, now or, if it has no connection yet, once it has one. */
+  readonly fail = (error: Error): void => {
+    this.#isOver = true
+    this.#reject(error)
+    this.#controller?.abort(error)
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller
+    if (this.#isOver) controller.abort(new OutboundError('timeout', 'It was given up meanwhile.'))
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (status < 200) return // interim
+    this.#status = status
+    this.#headers = flatten(headers)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#isOver) return
+    this.#chunks.push(chunk)
+    this.#size += chunk.length
+    if (this.#size < this.#maxBytes) return
+    this.#succeed()
+    controller.abort(new OutboundError('connection-failed', 'The rest is not wanted.'))
+  }
+
+  onResponseEnd(): void {
+    this.#succeed()
+    this.#leave()
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.fail(error)
+    this.#leave()
+  }
+
+  #succeed(): void {
+    this.#isOver = true
+    const body = beginningOf(this.#chunks, this.#size, this.#maxBytes)
+    this.#resolve({ status: this.#status, headers: this.#headers, body })
   }
 }
 
@@ -212,6 +275,11 @@ export async function readBeginning(body: AsyncIterable<Buffer>, limit: number):
     size += chunk.length
     if (size >= limit) break // leaving the loop ends the exchange and closes the connection
   }
+  return beginningOf(chunks, size, limit)
+}
+
+function beginningOf(chunks: readonly Buffer[], size: number, limit: number): string {
+  if (size === 0) return ''
   const bytes = Buffer.concat(chunks)
   // A character that the limit cuts in two is left out.
   const text =
@@ -234,15 +302,20 @@ export function retryAfterMs(headers: Record<string, string>, now: number): numb
   return Number.isNaN(at) ? undefined : Math.max(0, at - now)
 }
 
-function flatten(headers: Dispatcher.ResponseData['headers']): Record<string, string> {
-  const kept: [string, string][] = []
+function flatten(headers: IncomingHttpHeaders): Record<string, string> {
+  const all = Object.entries(headers).map(([name, values = '']): [string, string] => [
+    name,
+    typeof values === 'string' ? values : values.join(', '),
+  ])
+  // Far from the limit there is no need to measure: no character takes more than six bytes.
+  const characters = all.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+  if (6 * (characters + all.length) < MAX_HEADER_BYTES) return Object.fromEntries(all)
   let size = 2
-  for (const [name, values] of Object.entries(headers)) {
-    const value = [values].flat().join(', ')
+  const kept = all.filter(([name, value]) => {
     const added = Buffer.byteLength(JSON.stringify({ [name]: value }))
-    if (size + added > MAX_HEADER_BYTES) continue
+    if (size + added > MAX_HEADER_BYTES) return false
     size += added
-    kept.push([name, value])
-  }
+    return true
+  })
   return Object.fromEntries(kept)
 }

@@ -22,7 +22,7 @@ import {
   type Sequence,
 } from './lane.ts'
 import { park, putBack } from './park.ts'
-import type { Sender } from './sender.ts'
+import type { Sender, Sent } from './sender.ts'
 
 /** Deliveries that a feed takes at once. */
 const FEED_SIZE = 100
@@ -244,24 +244,28 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       !stop.signal.aborted &&
       performance.now() < run.startBefore &&
       (performance.now() >= lane.heldUntil || run.isProbe === true || first?.is_asked_for === true)
-    const runOne = async (sequence: Sequence): Promise<void> => {
+    /** Ends when the last request has its answer; whether that is recorded is told by what it returns. */
+    const runOne = async (sequence: Sequence): Promise<Sent | undefined> => {
+      let sent: Sent | undefined
       for (const [index, request] of sequence.entries()) {
+        if (sent && !(await sent.recorded)) {
+          notTried.push(...sequence.slice(index).flat())
+          return undefined
+        }
         const hasTime = !run.pace || (mayStart(request) && (await run.pace()))
         if (!hasTime || !mayStart(request)) {
           notTried.push(...sequence.slice(index).flat())
-          return
+          return undefined
         }
-        const mayGoOn = await sender.send(lane, request, run.isProbe ?? false)
-        if (!mayGoOn) {
-          notTried.push(...sequence.slice(index + 1).flat())
-          return
-        }
+        sent = await sender.send(lane, request, run.isProbe ?? false)
       }
+      return sent
     }
     const limit = run.limit ?? lane.limit
     await Promise.all(
       sequences.map((sequence) =>
         limit(() => runOne(sequence))
+          .then((sent) => sent?.recorded)
           .then(() => run.afterEach?.(sequence))
           .catch((error: Error) =>
             log.warn({ error: error.message }, 'not sent; it is tried again when its lease is over'),

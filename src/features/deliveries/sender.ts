@@ -30,14 +30,21 @@ export interface SenderOptions {
   retryDelaysMs: readonly number[]
 }
 
+/** What came of a request. */
+export interface Sent {
+  /** Once it is recorded: whether those that come after it in an order may go on. */
+  recorded: Promise<boolean>
+}
+
 /** Makes attempts, records what came of them, queues the retries and follows the health of the endpoints. */
 export interface Sender {
   /**
    * Makes one attempt with the deliveries of a request.
    *
-   * @returns whether those that come after it in an order may go on
+   * @returns as soon as the endpoint is free for the next request: before a success is recorded, and after a
+   *   failure counts for the endpoint's health
    */
-  send(lane: Lane, request: Request, isProbe: boolean): Promise<boolean>
+  send(lane: Lane, request: Request, isProbe: boolean): Promise<Sent>
   /** Tells of the failures that were not told yet. */
   report(lane: Lane): Promise<void>
   /** Tells that a probe was not sent. */
@@ -190,28 +197,31 @@ export function createSender(options: SenderOptions): Sender {
         : await endSome(taken)
       const [first] = request
       // After one that is dead again it is for a feed to say whether the order goes on.
-      if (!first) return !isOneDead
+      if (!first) return { recorded: Promise.resolve(!isOneDead) }
       const target = await targets.get(lane.appId, lane.subscriptionId, first.subscription_version)
       const isBatch = request.length > 1
       if (isBatch && !destinations[target.type]?.sendBatch) {
         // The destination is another one since they were put together.
-        for (const delivery of request) await sender.send(lane, [delivery], isProbe)
-        return true
+        for (const delivery of request) await (await sender.send(lane, [delivery], isProbe)).recorded
+        return { recorded: Promise.resolve(true) }
       }
       const startedAt = clock.now()
       const started = performance.now()
       const result = await attempt(request, target)
       const durationMs = performance.now() - started
-      const endsHold = isProbe || (first.is_asked_for && first.ailing)
-      const how = { at: startedAt, isProbe, endsHold }
-      // Before its retries are queued, so that they find the subscription disabled.
-      if (result.gone) await follow(lane, result, how)
-      const statuses = await Promise.all(
-        request.map((delivery) => settle(delivery, target, result, { startedAt, durationMs, isBatch })),
-      )
-      if (!result.gone) await follow(lane, result, how)
-      const [status] = statuses
-      return status === 'succeeded' || (status === 'dead' && target.flow?.ordering?.onDead !== 'hold')
+      const recorded = (async (): Promise<boolean> => {
+        const endsHold = isProbe || (first.is_asked_for && first.ailing)
+        const how = { at: startedAt, isProbe, endsHold }
+        // Before its retries are queued, so that they find the subscription disabled.
+        if (result.gone) await follow(lane, result, how)
+        const [status] = await Promise.all(
+          request.map((delivery) => settle(delivery, target, result, { startedAt, durationMs, isBatch })),
+        )
+        if (!result.gone) await follow(lane, result, how)
+        return status === 'succeeded' || (status === 'dead' && target.flow?.ordering?.onDead !== 'hold')
+      })()
+      if (!result.succeeded) await recorded
+      return { recorded }
     },
   }
   return sender
