@@ -122,7 +122,7 @@ export function createClaimer(pool: Pool, leaseMs: number): Claimer {
       const values = [...toColumns(wanted), leaseMs]
       const { rows } = await pool.query<ClaimedDelivery>({ name: 'claim', text: CLAIM, values })
       const claimed = new Map(rows.map((delivery) => [delivery.id, delivery]))
-      return wanted.map(({ ids }) => inOrder(ids.flatMap((id) => claimed.get(id) ?? [])))
+      return wanted.map(({ ids }) => inOrder(ids.flatMap((id) => takeFrom(claimed, id))))
     },
     weight: ({ ids }) => ids.length,
     maxBatch: MAX_CLAIM,
@@ -131,6 +131,13 @@ export function createClaimer(pool: Pool, leaseMs: number): Claimer {
     key: ({ subscriptionId }) => subscriptionId,
   })
   return { claim: (wanted) => batcher.add(wanted) }
+}
+
+/** The queue may bring a delivery twice: only one of those who want it has it. */
+function takeFrom(claimed: Map<string, ClaimedDelivery>, id: string): ClaimedDelivery[] {
+  const delivery = claimed.get(id)
+  claimed.delete(id)
+  return delivery ? [delivery] : []
 }
 
 /**
