@@ -1,21 +1,26 @@
 import type { Log } from '../../platform/log.ts'
 import type { NewJob, Queue, Queues } from '../../platform/queue/port.ts'
 
-/** Deliveries of one subscription that one job carries: the queue's cost is per job. */
+/** Deliveries that one job carries: the queue's cost is per job. */
 const JOB_SIZE = 100
 /** Retries are gathered for so long: an endpoint that fails does so many times at once. */
 const GATHER_RETRIES_MS = 50
-/** Retries of one subscription that are due within a tenth of their delay, or a second, go in one job. */
+/** Retries that are due within a tenth of their delay, or a second, go in one job. */
 const RETRY_TOGETHER = 0.1
 const MAX_RETRY_TOGETHER_MS = 1_000
 /** Deliveries that wait here while the queue is slow; what comes on top is left to the sweeper. */
 const MAX_WAITING = 100_000
 
-/** One job: some deliveries of one subscription. */
-export interface DeliveryJob {
+/** Some deliveries of one subscription. */
+export interface JobPart {
   appId: string
   subscriptionId: string
   ids: string[]
+}
+
+/** One job: at most one part of each subscription. */
+export interface DeliveryJob {
+  parts: JobPart[]
 }
 
 export interface QueuedDelivery {
@@ -38,25 +43,23 @@ export interface DeliveryQueue {
 
 export function createDeliveryQueue(queues: Queues, log: Log): DeliveryQueue {
   const queue = queues.queue<DeliveryJob>('deliveries')
-  let waiting: NewJob<DeliveryJob>[] = []
-  let waitingIds = 0
+  let waiting: QueuedDelivery[] = []
+  let waitingRetries: Retry[] = []
   let adding = false
   let retries: Retry[] = []
 
-  function add(jobs: NewJob<DeliveryJob>[]): void {
-    const count = jobs.reduce((sum, { data }) => sum + data.ids.length, 0)
-    if (waitingIds + count > MAX_WAITING) return
-    waiting.push(...jobs)
-    waitingIds += count
+  function add<D extends QueuedDelivery>(to: D[], deliveries: readonly D[]): void {
+    if (waiting.length + waitingRetries.length + deliveries.length > MAX_WAITING) return
+    for (const delivery of deliveries) to.push(delivery)
     if (!adding) void flush()
   }
 
   async function flush(): Promise<void> {
     adding = true
-    while (waiting.length > 0) {
-      const jobs = waiting
+    while (waiting.length + waitingRetries.length > 0) {
+      const jobs = [...toJobs(waiting), ...toDelayedJobs(waitingRetries)]
       waiting = []
-      waitingIds = 0
+      waitingRetries = []
       try {
         await queue.add(jobs)
       } catch (error) {
@@ -69,14 +72,12 @@ export function createDeliveryQueue(queues: Queues, log: Log): DeliveryQueue {
   function flushRetries(): void {
     const gathered = retries
     retries = []
-    const now = performance.now()
-    for (const [dueAt, together] of Map.groupBy(gathered, (retry) => retry.dueAt))
-      add(toJobs(together, Math.max(0, dueAt - now)))
+    add(waitingRetries, gathered)
   }
 
   return {
     queue,
-    enqueue: (deliveries) => add(toJobs(deliveries)),
+    enqueue: (deliveries) => add(waiting, deliveries),
     enqueueRetry(delivery, delayMs) {
       if (retries.length === 0) setTimeout(flushRetries, GATHER_RETRIES_MS).unref()
       retries.push({ ...delivery, dueAt: dueTogether(performance.now() + delayMs, delayMs) })
@@ -96,18 +97,26 @@ interface Retry extends QueuedDelivery {
   dueAt: number
 }
 
+function toDelayedJobs(retries: readonly Retry[]): NewJob<DeliveryJob>[] {
+  const now = performance.now()
+  return [...Map.groupBy(retries, ({ dueAt }) => dueAt)].flatMap(([dueAt, together]) =>
+    toJobs(together, Math.max(0, dueAt - now)),
+  )
+}
+
 function toJobs(deliveries: readonly QueuedDelivery[], delayMs = 0): NewJob<DeliveryJob>[] {
-  const bySubscription = Map.groupBy(deliveries, ({ appId, subscriptionId }) => `${appId} ${subscriptionId}`)
-  return [...bySubscription.values()].flatMap((own) => {
-    const { appId, subscriptionId } = own[0] as QueuedDelivery
-    const chunks = Math.ceil(own.length / JOB_SIZE)
-    return Array.from({ length: chunks }, (_, chunk) => ({
-      data: {
-        appId,
-        subscriptionId,
-        ids: own.slice(chunk * JOB_SIZE, (chunk + 1) * JOB_SIZE).map(({ id }) => id),
-      },
-      delayMs,
-    }))
+  const together = [...bySubscription(deliveries).values()].flat()
+  const jobs = Math.ceil(together.length / JOB_SIZE)
+  return Array.from({ length: jobs }, (_, job) => {
+    const own = together.slice(job * JOB_SIZE, (job + 1) * JOB_SIZE)
+    return { data: { parts: [...bySubscription(own).values()].map(toPart) }, delayMs }
   })
+}
+
+const bySubscription = (deliveries: readonly QueuedDelivery[]): Map<string, QueuedDelivery[]> =>
+  Map.groupBy(deliveries, ({ subscriptionId }) => subscriptionId)
+
+function toPart(deliveries: readonly QueuedDelivery[]): JobPart {
+  const { appId, subscriptionId } = deliveries[0] as QueuedDelivery
+  return { appId, subscriptionId, ids: deliveries.map(({ id }) => id) }
 }

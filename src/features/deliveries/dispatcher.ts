@@ -6,7 +6,7 @@ import type { Log } from '../../platform/log.ts'
 import type { Database, Pool } from '../../platform/postgres/pool.ts'
 import { within } from '../../platform/within.ts'
 import { createClaimer, release, type ClaimedDelivery } from './claim.ts'
-import type { DeliveryJob, DeliveryQueue } from './delivery-queue.ts'
+import type { DeliveryJob, DeliveryQueue, JobPart } from './delivery-queue.ts'
 import { feed, freeSlots, type Fed } from './feed.ts'
 import {
   CLAIMED_PER_LANE,
@@ -75,7 +75,11 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     if (jobs + waiting.length + claimed + runs === 0 && !isFeeding) lanes.delete(subscriptionId)
   }
 
-  async function dispatch({ appId, subscriptionId, ids }: DeliveryJob): Promise<void> {
+  async function dispatch({ parts }: DeliveryJob): Promise<void> {
+    await Promise.all(parts.map(take))
+  }
+
+  async function take({ appId, subscriptionId, ids }: JobPart): Promise<void> {
     if (stop.signal.aborted) return leaveToOthers(appId, subscriptionId, ids)
     const lane = laneOf(appId, subscriptionId)
     if (isBehind(lane, graceMs / 4)) {
