@@ -18,7 +18,7 @@ import type { Bench } from './run.ts'
 const CONNECTIONS = 64
 const SUBSCRIPTIONS = [1, 50]
 /** A measured phase owes so many deliveries for each of its seconds, about what a small machine makes. */
-const DELIVERIES_PER_SECOND = 2_000
+const DELIVERIES_PER_SECOND = 5_000
 /** The events of a phase come in so many batches. */
 const BATCHES = 20
 

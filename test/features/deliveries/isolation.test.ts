@@ -7,8 +7,8 @@ import { until } from '../../helpers/until.ts'
 const BACKLOG = 1_000
 /** Requests that a process has under way for one subscription. */
 const REQUESTS_PER_LANE = 64
-/** Deliveries that it holds for one subscription: in 16 jobs of up to 100, and 8 feeds of up to 100. */
-const MOST_CLAIMED = (16 + 8) * 100
+/** Deliveries that it holds for one subscription: thrice the requests and one more claim, and 8 feeds of up to 100. */
+const MOST_CLAIMED = 3 * REQUESTS_PER_LANE + 100 + 8 * 100
 
 async function subscribe(t: Test, client: Client, name: string) {
   const receiver = await startReceiver(t)
