@@ -24,7 +24,7 @@ export interface Waiting {
   /** By `performance.now()`. */
   since: number
   /** To be called when each was sent, or left to somebody else. */
-  done(): void
+  done: () => void
 }
 
 /** What a process does for one subscription. */
