@@ -198,8 +198,8 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
       routings: createRoutingCache(db),
       autoRegister: config.AUTO_REGISTER_EVENT_TYPES,
       graceMs: config.DELIVERY_GRACE_MS,
-      onCommitted(appIds, owed) {
-        logTail.grew(appIds)
+      onCommitted(appends, owed) {
+        logTail.stored(appends)
         deliveryQueue.enqueue(owed)
       },
     })

@@ -22,6 +22,12 @@ export interface StoredEvent {
   createdAt: Date
 }
 
+/** What one append stored of an app, in the order of the positions. */
+export interface StoredEvents {
+  appId: string
+  events: readonly StoredEvent[]
+}
+
 /** Where an event stands: a projection of its deliveries, not part of the log. */
 export interface EventState {
   status: 'pending' | 'processing' | 'completed' | 'failed'

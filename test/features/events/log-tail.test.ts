@@ -57,3 +57,54 @@ t.test('a log that grew without a word is looked at', async (t) => {
     'each event once, and none to who has left',
   )
 })
+
+t.test(
+  'what this process stored is given without being read again, unless something is missing before it',
+  async (t) => {
+    const service = await startService(t, { worker: false })
+    const { eventReader, log } = service.deps
+    let reads = 0
+    const reader = {
+      ...eventReader,
+      readAfter(...args: Parameters<typeof eventReader.readAfter>) {
+        reads += 1
+        return eventReader.readAfter(...args)
+      },
+    }
+    const tail = createLogTail(reader, createLocalBus(), log)
+    t.teardown(() => tail.close())
+    const client = await service.client()
+    const { appId } = client
+    const given: unknown[] = []
+    await tail.observe(appId, undefined, {
+      write({ events }) {
+        given.push(...events)
+        return true
+      },
+      fail: () => t.fail('it is not lost'),
+    })
+    const readAtFirst = reads
+    for (let number = 1; number <= 6; number++) {
+      await client.post('/events', { type: 'order.placed', payload: { number }, edges: [] })
+    }
+    const stored = await eventReader.readAfter(appId, 0, 10)
+    t.equal(stored.length, 6)
+
+    tail.stored([{ appId, events: stored.slice(0, 1) }])
+    tail.stored([{ appId, events: stored.slice(1, 3) }])
+    await until(() => given.length >= 3, 'they are given')
+    t.equal(reads, readAtFirst, 'the table was not read')
+
+    tail.stored([{ appId, events: stored.slice(4, 5) }])
+    await until(() => given.length >= 6, 'the missing one is found')
+    t.ok(reads > readAtFirst, 'in the table')
+
+    tail.stored([{ appId, events: stored.slice(3, 6) }])
+    tail.stored([{ appId, events: stored.slice(0, 2) }])
+    await client.post('/events', { type: 'order.placed', payload: { number: 7 } })
+    const [last] = await eventReader.readAfter(appId, 6, 1)
+    tail.stored([{ appId, events: [last as (typeof stored)[number]] }])
+    await until(() => given.length >= 7, 'the next one is given')
+    t.strictSame(given, [...stored, last], 'each once and in order')
+  },
+)

@@ -3,7 +3,7 @@ import { Problem } from '../../../platform/http/problems.ts'
 import { isDataError, isUniqueViolation } from '../../../platform/postgres/errors.ts'
 import { executorIn, type Database, type Pool } from '../../../platform/postgres/pool.ts'
 import type { EventTypeService } from '../types/service.ts'
-import { roomsIn, type EventState, type StoredEvent } from '../event.ts'
+import { roomsIn, type EventState, type StoredEvent, type StoredEvents } from '../event.ts'
 import { refuseUnknownOrigins } from './origins.ts'
 import {
   checkSchemas,
@@ -87,8 +87,8 @@ export interface AppenderOptions {
   /** Whether unknown custom types are registered, rather than refused. */
   autoRegister: boolean
   graceMs: number
-  /** Told after each commit which apps' logs grew and what is owed. Must not throw. */
-  onCommitted(appIds: readonly string[], owed: readonly OwedDelivery[]): void
+  /** Told after each commit what was stored of each app and what is owed. Must not throw. */
+  onCommitted(appends: readonly StoredEvents[], owed: readonly OwedDelivery[]): void
 }
 
 interface Request {
@@ -219,17 +219,17 @@ export function createAppender(options: AppenderOptions): Appender {
       return
     }
     const owed: OwedDelivery[] = []
-    const grown: string[] = []
+    const grown: StoredEvents[] = []
     for (const [index, { appId, routing, events }] of appends.entries()) {
       const result = results[index]
       if (!result) {
         routings.drop(appId, routing)
         continue
       }
-      grown.push(appId)
       const stored = new Map(
         events.map((event, place) => [event, toAppended(appId, event, result.base + place + 1, result.at)]),
       )
+      grown.push({ appId, events: [...stored.values()].map(({ event }) => event) })
       for (const { deliveries } of events)
         for (const delivery of deliveries) owed.push({ appId, ...delivery })
       for (const request of byApp.get(appId) ?? []) {
@@ -271,7 +271,7 @@ export function createAppender(options: AppenderOptions): Appender {
           const owed = stored.prepared.flatMap(({ deliveries }) =>
             deliveries.map((delivery) => ({ appId, ...delivery })),
           )
-          options.onCommitted([appId], owed)
+          options.onCommitted([{ appId, events: stored.events.map(({ event }) => event) }], owed)
           return { events: stored.events, result: stored.result }
         }
         routings.drop(appId, routing)

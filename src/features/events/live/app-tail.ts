@@ -9,6 +9,8 @@ const RING_EVENTS = 1_000
 const RING_CHARACTERS = 8 * 1024 * 1024
 /** Events read from the table at once. */
 const PAGE = 500
+/** Events of this process's own appends that wait to be given; with more the table is read. */
+const HANDED_EVENTS = 2_000
 /** Parts of the table kept in memory for observers that are further behind. */
 const PAGES = 8
 /** Events given to a sink at once, and characters of their payloads: what one slow receiver can have waiting. */
@@ -51,6 +53,11 @@ export interface AppTail {
   /** Whether what follows a position is in memory. */
   covers(position: number): boolean
   observe(after: number | undefined, sink: Sink): Observer
+  /**
+   * Takes events that this process has just stored, in the order of their positions: where nothing is missing
+   * before them they are given to the observers without being read from the table again.
+   */
+  hand(events: readonly StoredEvent[]): void
   /** Reads what was committed by now and gives it to the observers. */
   advance(): Promise<void>
   /** `advance` without waiting for it. */
@@ -92,6 +99,9 @@ export function createAppTail(options: {
   let advancing: Promise<void> | undefined
   let again = false
   let readAt = -Infinity
+  /** What was handed over, by the first position. */
+  let handed = new Map<number, readonly StoredEvent[]>()
+  let handedCount = 0
   const states = new Set<State>()
 
   function advance(): Promise<void> {
@@ -108,10 +118,8 @@ export function createAppTail(options: {
     try {
       do {
         again = false
-        readAt = performance.now()
-        const events = await reader.readAfter(appId, head, PAGE)
+        const events = takeHanded() ?? (await readTable())
         if (events.length === 0) continue
-        if (events.length === PAGE) again = true
         extendRing(events)
         await giveAll()
       } while (again)
@@ -119,6 +127,31 @@ export function createAppTail(options: {
       // In the same tick as the last look at `again`, so that no call falls in between.
       advancing = undefined
     }
+  }
+
+  async function readTable(): Promise<readonly StoredEvent[]> {
+    readAt = performance.now()
+    const events = await reader.readAfter(appId, head, PAGE)
+    if (events.length === PAGE) again = true
+    return events
+  }
+
+  /** Positions are dense, so what begins right after the head has everything before it. */
+  function takeHanded(): readonly StoredEvent[] | undefined {
+    const events = handed.get(head + 1)
+    if (!events) {
+      forgetHanded() // the table has all of it
+      return undefined
+    }
+    handed.delete(head + 1)
+    handedCount -= events.length
+    if (handed.size > 0) again = true
+    return events
+  }
+
+  function forgetHanded(): void {
+    if (handed.size > 0) handed = new Map()
+    handedCount = 0
   }
 
   /**
@@ -235,6 +268,14 @@ export function createAppTail(options: {
           states.delete(state)
         },
       }
+    },
+    hand(events) {
+      const [first] = events
+      if (!first || first.position <= head) return
+      if (handedCount + events.length > HANDED_EVENTS) forgetHanded()
+      handed.set(first.position, events)
+      handedCount += events.length
+      setImmediate(wake) // whoever appended is answered first
     },
     advance,
     wake,

@@ -1,5 +1,6 @@
 import type { Bus } from '../../../platform/bus/port.ts'
 import type { Log } from '../../../platform/log.ts'
+import type { StoredEvents } from '../event.ts'
 import type { EventReader } from '../reads.ts'
 import { createAppTail, type AppTail, type Observer, type Sink } from './app-tail.ts'
 
@@ -22,8 +23,8 @@ export interface LogTail {
   observe(appId: string, after: number | undefined, sink: Sink): Promise<Observer>
   /** Whether the log still holds everything that follows a position, which may lie beyond its end. */
   holds(appId: string, position: number): Promise<boolean>
-  /** Says that logs grew: to this process now, to the others within milliseconds. */
-  grew(appIds: readonly string[]): void
+  /** Tells of events that this process stored: its own observers now, the other processes within milliseconds. */
+  stored(appends: readonly StoredEvents[]): void
   close(): void
 }
 
@@ -107,9 +108,9 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
       if (tails.get(appId)?.tail.covers(position)) return true
       return position + 1 >= (await reader.oldest(appId))
     },
-    grew(appIds) {
-      for (const appId of appIds) {
-        tails.get(appId)?.tail.wake()
+    stored(appends) {
+      for (const { appId, events } of appends) {
+        tails.get(appId)?.tail.hand(events)
         dirty.add(appId)
       }
       if (!publishing) publish()
