@@ -35,13 +35,16 @@ const ASKED_FOR = `(d.trigger = 'manual' and d.recovery_id is null)`
  * or two, and reading all that it has as cheap as reading one. So the statement leaves no choice: apps come
  * from a materialised list, and what belongs to a row from lateral joins with one row each.
  *
+ * @param settings for the transaction, as a table of one row
  * @param set what else is changed
  * @param where which may be taken: `d` is the delivery, `w` its subscription
  */
-const claimStatement = (set: string, where: string) => `
-with wanted as materialized (
+const claimStatement = (settings: string, set: string, where: string) => `
+with settings as materialized (${settings}
+), wanted as materialized (
   select w.app_id, w.id, s.*, t.held_until, t.ailing
-    from unnest($1::uuid[], $2::uuid[], $3::uuid[]) as w(app_id, subscription_id, id)
+    from settings
+   cross join unnest($1::uuid[], $2::uuid[], $3::uuid[]) as w(app_id, subscription_id, id)
    cross join lateral (
      select deleted_at, disabled_at, flow is null as is_unlimited, updated_at
        from subscriptions where app_id = w.app_id and id = w.subscription_id limit 1) s
@@ -65,12 +68,16 @@ select d.*, e.*
 /**
  * A job may come a little early by the clock of whoever delayed it.
  *
+ * The commit does not wait for the disk: a lease that is lost when Postgres goes down lets a delivery be sent twice,
+ * which it may be then anyway.
+ *
  * `completed_at is null` says the same as `status = 'pending'`, but keeps the planner from reading the index
  * of all pending deliveries, which is as long as the backlog.
  *
  * What is not simply to be sent as fast as it goes is left for a feed (`feed.ts`).
  */
 export const CLAIM = claimStatement(
+  `select set_config('synchronous_commit', 'off', true)`,
   '',
   `and d.next_attempt_at <= now() + interval '1 second' and d.due_at < 'infinity'
      and (d.lease_until is null or d.lease_until < now())
@@ -84,6 +91,7 @@ export const CLAIM = claimStatement(
  * itself only to who says it equals that.
  */
 export const CLAIM_PARKED = claimStatement(
+  'select',
   `, due_at = now() + $5::int4 * interval '1 millisecond'`,
   `and d.due_at >= 'infinity'`,
 )
