@@ -191,7 +191,7 @@ export const Environment = Type.Object({
     default: 128,
     minimum: 1,
     maximum: 2000,
-    description: 'Queue jobs one worker process handles at once.',
+    description: 'Queue jobs one worker process keeps open at once; one carries up to a hundred deliveries.',
   }),
   DELIVERY_TIMEOUT_MS: milliseconds(15_000, 'Limit over one whole webhook exchange, in milliseconds.', 50),
   DELIVERY_RETRY_SCHEDULE: Type.String({
