@@ -18,6 +18,8 @@ const SLICE = 200
 const SLICE_CHARACTERS = 256 * 1024
 /** Observers are given something for a third of the time at most, unless that takes longer than the longest pause allows. */
 const PAUSE_PER_GIVING = 2
+/** What a write to one receiver takes at most: when giving took longer, the process was busy with other things. */
+const WRITE_MS = 0.02
 /** The shortest pause that is worth a timer, and the longest. */
 const PAUSE_MS = { min: 1, max: 20 }
 
@@ -37,6 +39,8 @@ export interface Sink {
    *   that it was `drained`
    */
   write(slice: Slice): boolean
+  /** How many receivers the last write went to; one unless told. */
+  receivers?(): number
   /** The log cannot be read for this observer; it must reconnect. */
   fail(): void
 }
@@ -138,15 +142,16 @@ export function createAppTail(options: {
 
   /** Positions are dense, so what begins right after the head has everything before it. */
   function takeHanded(): readonly StoredEvent[] | undefined {
-    const events = handed.get(head + 1)
-    if (!events) {
-      forgetHanded() // the table has all of it
-      return undefined
-    }
-    handed.delete(head + 1)
-    handedCount -= events.length
-    if (handed.size > 0) again = true
-    return events
+    const taken: StoredEvent[] = []
+    for (let next = handed.get(head + 1); next; next = handed.get(head + 1 + taken.length))
+      taken.push(...next)
+    if (taken.length < handedCount) again = true // what comes after a gap is in the table
+    forgetHanded()
+    return taken.length > 0 ? taken : undefined
+  }
+
+  function giveHanded(): void {
+    if (handed.size > 0) wake()
   }
 
   function forgetHanded(): void {
@@ -160,9 +165,14 @@ export function createAppTail(options: {
    */
   async function giveAll(): Promise<void> {
     const began = performance.now()
-    for (const state of states) pump(state)
+    let receivers = 0
+    for (const state of states) {
+      pump(state)
+      receivers += state.sink.receivers?.() ?? 1
+    }
     await nextTick() // by when the sockets are written
-    const pause = (performance.now() - began) * PAUSE_PER_GIVING
+    const giving = Math.min(performance.now() - began, receivers * WRITE_MS)
+    const pause = giving * PAUSE_PER_GIVING
     if (pause >= PAUSE_MS.min) await wait(Math.min(pause, PAUSE_MS.max))
   }
 
@@ -275,7 +285,7 @@ export function createAppTail(options: {
       if (handedCount + events.length > HANDED_EVENTS) forgetHanded()
       handed.set(first.position, events)
       handedCount += events.length
-      setImmediate(wake) // whoever appended is answered first
+      setImmediate(giveHanded) // whoever appended is answered first
     },
     advance,
     wake,

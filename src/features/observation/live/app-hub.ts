@@ -65,8 +65,10 @@ export async function createAppHub(options: {
   const { appId, logTail, bufferBytes } = options
   const groups = new Map<string, Group>()
   const byRoom = new Map<string, Set<Group>>()
+  let receivers = 0
   const tail = await logTail.observe(appId, undefined, {
     write: (slice) => giveSlice(slice),
+    receivers: () => receivers,
     fail() {
       options.onLost()
       for (const { members } of groups.values()) for (const { connection } of members) connection.sendAway()
@@ -74,12 +76,14 @@ export async function createAppHub(options: {
   })
 
   function giveSlice(slice: Slice): true {
+    receivers = 0
     const touched = new Set<Group>()
     for (const { rooms } of slice.events)
       for (const room of rooms) for (const group of byRoom.get(room) ?? []) touched.add(group)
     for (const group of touched) {
       const chunk = group.live.size > 0 && group.encode(slice)
       if (!chunk) continue
+      receivers += group.live.size
       for (const subscription of group.live) {
         subscription.connection.write(chunk)
         if (subscription.connection.buffered() > bufferBytes) fallBehind(subscription)
