@@ -29,11 +29,13 @@ export const latency: Bench = async ({ scope, environment, seconds, say }) => {
   const endpoint = await client.call('listen')
   const cases: Case[] = []
 
-  async function measure(backend: Backend): Promise<void> {
+  /** @param isWhole whether API and worker are one process */
+  async function measure(backend: Backend, isWhole: boolean): Promise<void> {
     const stores = await environment.createStores(backend)
-    const api = await environment.startApi(stores)
+    const api = await (isWhole ? environment.startWhole(stores) : environment.startApi(stores))
     const other = await environment.startApi(stores)
-    const worker = await environment.startWorker(stores)
+    const worker = isWhole ? undefined : await environment.startWorker(stores)
+    const form = isWhole ? `${backend}, API and worker in one process` : backend
     const insert = { databaseUrl: stores.databaseUrl, table: await createControlTable(stores.databaseUrl) }
     const app = await createApp(api.url)
     await subscribe(app, endpoint)
@@ -83,7 +85,7 @@ export const latency: Bench = async ({ scope, environment, seconds, say }) => {
       cases.push(
         await compare(
           {
-            title: `${words}, ${Math.round(perSecond)} events a second (${backend})`,
+            title: `${words}, ${Math.round(perSecond)} events a second (${form})`,
             metrics: METRICS,
             control: {
               words:
@@ -101,10 +103,12 @@ export const latency: Bench = async ({ scope, environment, seconds, say }) => {
     await compareAt('At rest', IDLE_RATE)
     await compareAt('At half load', (await most()) * PART_OF_MOST)
     await client.call('stopObserving')
-    await Promise.all([api.stop(), other.stop(), worker.stop()])
+    await Promise.all([api.stop(), other.stop(), worker?.stop()])
   }
 
-  for (const backend of environment.backends) await measure(backend)
+  for (const backend of environment.backends) await measure(backend, false)
+  // As `npm start` without any configuration.
+  await measure('postgres', true)
   return cases
 }
 

@@ -86,6 +86,8 @@ const CLOSE_STEP_MS = 10_000
 /** Everything a feature may need, built once per process. */
 export interface Deps {
   config: Config
+  /** Whether API and worker run in this one process. */
+  isWhole: boolean
   log: Log
   clock: Clock
   pool: Pool
@@ -127,6 +129,8 @@ export interface BuildOptions {
   clock?: Clock
   /** Whether to bring the database up to date, rather than to insist that it is. */
   migrate: boolean
+  /** Whether API and worker run in this one process; false unless given. */
+  isWhole?: boolean
   /** Told what is happening, in words for a person. */
   say: (text: string) => void
   /** Called when the embedded Postgres goes away while it is in use. */
@@ -200,7 +204,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
       graceMs: config.DELIVERY_GRACE_MS,
       onCommitted(appends, owed) {
         logTail.stored(appends)
-        deliveryQueue.enqueue(owed)
+        deliveryQueue.owe(owed)
       },
     })
     closers.push(() => appender.idle())
@@ -216,6 +220,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
 
     const deps: Deps = {
       config,
+      isWhole: options.isWhole ?? false,
       log,
       clock,
       pool,

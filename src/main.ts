@@ -41,6 +41,7 @@ async function run(role: 'all' | 'api' | 'worker', config: Config, log: Log): Pr
     log,
     say,
     migrate: role === 'all',
+    isWhole: role === 'all',
     onLost() {
       log.fatal('the embedded Postgres went away')
       stopper.stop('postgres lost', 1)

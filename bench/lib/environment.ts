@@ -33,6 +33,8 @@ export interface Environment {
   /** @param nodeOptions for Node itself */
   startApi(stores: Stores, nodeOptions?: readonly string[]): Promise<Process & { url: string }>
   startWorker(stores: Stores): Promise<Process>
+  /** API and worker in one process, as `npm start` has them. */
+  startWhole(stores: Stores): Promise<Process & { url: string }>
 }
 
 /** Starts a Postgres and a Redis under a temporary folder, for the time of the scope. */
@@ -58,7 +60,7 @@ export async function openEnvironment(scope: Scope, say: (text: string) => void)
   let stores = 0
 
   function service(
-    role: 'api' | 'worker',
+    role: 'all' | 'api' | 'worker',
     { databaseUrl, redisUrl }: Stores,
     port: number,
     nodeOptions: readonly string[] = [],
@@ -82,6 +84,14 @@ export async function openEnvironment(scope: Scope, say: (text: string) => void)
     )
   }
 
+  async function serving(role: 'all' | 'api', of: Stores, nodeOptions?: readonly string[]) {
+    const port = await freePort()
+    const started = await service(role, of, port, nodeOptions)
+    const url = `http://127.0.0.1:${port}`
+    await until(() => isReady(url), 'the API is ready')
+    return { ...started, url }
+  }
+
   return {
     backends: redis ? ['redis', 'postgres'] : ['postgres'],
     async createStores(backend) {
@@ -89,13 +99,8 @@ export async function openEnvironment(scope: Scope, say: (text: string) => void)
       const databaseUrl = await createMigrated(postgres.address.host, `bench_${stores}`)
       return { databaseUrl, redisUrl: backend === 'redis' ? `${redis?.url}/${stores}` : undefined }
     },
-    async startApi(of, nodeOptions) {
-      const port = await freePort()
-      const api = await service('api', of, port, nodeOptions)
-      const url = `http://127.0.0.1:${port}`
-      await until(() => isReady(url), 'the API is ready')
-      return { ...api, url }
-    },
+    startApi: (of, nodeOptions) => serving('api', of, nodeOptions),
+    startWhole: (of) => serving('all', of),
     startWorker: (of) => service('worker', of, 0),
   }
 }

@@ -135,6 +135,8 @@ export interface ServiceOptions {
   settings?: Record<string, string>
   /** Whether this process also runs the worker; it does unless told. */
   worker?: boolean
+  /** Whether the worker takes what this process owes past the queue, as `npm start` has it; else by the queue. */
+  isWhole?: boolean
   /** To share a database or a Redis with another service. */
   databaseUrl?: string
   redisUrl?: string
@@ -158,6 +160,7 @@ export async function startService(t: Test, options: ServiceOptions = {}): Promi
     config,
     log: createLog(config.LOG_LEVEL, 'test'),
     migrate: false,
+    isWhole: options.isWhole ?? false,
     say: () => {},
     onLost: () => {},
   })

@@ -35,6 +35,15 @@ export interface QueuedDelivery {
  */
 export interface DeliveryQueue {
   enqueue(deliveries: readonly QueuedDelivery[]): void
+  /** What an append of this process owes: for the worker of the same process while it has room, else for any. */
+  owe(deliveries: readonly QueuedDelivery[]): void
+  /**
+   * Has what this process owes offered to a worker in it first, past the queue.
+   *
+   * @param take returns false for what it has no room for
+   * @returns a function that ends it
+   */
+  offerTo(take: (part: JobPart) => boolean): () => void
   /** The retry comes a little later than asked for, together with others of its subscription. */
   enqueueRetry(delivery: QueuedDelivery, delayMs: number): void
   /** What the workers take jobs from. */
@@ -47,6 +56,7 @@ export function createDeliveryQueue(queues: Queues, log: Log): DeliveryQueue {
   let waitingRetries: Retry[] = []
   let adding = false
   let retries: Retry[] = []
+  let takeOwn: ((part: JobPart) => boolean) | undefined
 
   function add<D extends QueuedDelivery>(to: D[], deliveries: readonly D[]): void {
     if (waiting.length + waitingRetries.length + deliveries.length > MAX_WAITING) return
@@ -78,6 +88,20 @@ export function createDeliveryQueue(queues: Queues, log: Log): DeliveryQueue {
   return {
     queue,
     enqueue: (deliveries) => add(waiting, deliveries),
+    owe(deliveries) {
+      const take = takeOwn
+      if (!take) return add(waiting, deliveries)
+      const refused = toJobs(deliveries)
+        .flatMap(({ data }) => data.parts)
+        .filter((part) => !take(part))
+      add(waiting, refused.flatMap(deliveriesOf))
+    },
+    offerTo(take) {
+      takeOwn = take
+      return () => {
+        takeOwn = undefined
+      }
+    },
     enqueueRetry(delivery, delayMs) {
       if (retries.length === 0) setTimeout(flushRetries, GATHER_RETRIES_MS).unref()
       retries.push({ ...delivery, dueAt: dueTogether(performance.now() + delayMs, delayMs) })
@@ -115,6 +139,9 @@ function toJobs(deliveries: readonly QueuedDelivery[], delayMs = 0): NewJob<Deli
 
 const bySubscription = (deliveries: readonly QueuedDelivery[]): Map<string, QueuedDelivery[]> =>
   Map.groupBy(deliveries, ({ subscriptionId }) => subscriptionId)
+
+const deliveriesOf = ({ appId, subscriptionId, ids }: JobPart): QueuedDelivery[] =>
+  ids.map((id) => ({ appId, subscriptionId, id }))
 
 function toPart(deliveries: readonly QueuedDelivery[]): JobPart {
   const { appId, subscriptionId } = deliveries[0] as QueuedDelivery

@@ -37,6 +37,8 @@ export interface DispatcherOptions {
   log: Log
   /** Jobs kept open at once. */
   concurrency: number
+  /** Whether to take what this process owes past the queue: the API runs in it too. */
+  takesOwn: boolean
   leaseMs: number
   graceMs: number
   timeoutMs: number
@@ -64,6 +66,8 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   const underWay = new Set<Promise<void>>()
   const stop = new AbortController()
   const claimer = createClaimer(pool, leaseMs)
+  /** Taken past the queue and not done yet. */
+  let ownParts = 0
 
   function laneOf(appId: string, subscriptionId: string): Lane {
     let lane = lanes.get(subscriptionId)
@@ -97,6 +101,15 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     await done
     lane.jobs -= 1
     forget(lane)
+  }
+
+  /** Takes what an append of this process owes, while neither this worker nor the lane has more to do than it should. */
+  function takeOwn(part: JobPart): boolean {
+    const laneJobs = lanes.get(part.subscriptionId)?.jobs ?? 0
+    if (stop.signal.aborted || ownParts >= options.concurrency || laneJobs >= JOBS_PER_LANE) return false
+    ownParts += 1
+    background(take(part).finally(() => (ownParts -= 1)))
+    return true
   }
 
   /** Claims what waits in a lane while there is room for it. */
@@ -307,10 +320,12 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   const consumer = queue.queue.consume(dispatch, { concurrency: options.concurrency })
+  const stopOffers = options.takesOwn ? queue.offerTo(takeOwn) : () => {}
   return {
     wake,
     async close(timeoutMs) {
       stop.abort()
+      stopOffers()
       leaveWaiting()
       await Promise.all([
         consumer.close(timeoutMs),

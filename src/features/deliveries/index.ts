@@ -71,6 +71,7 @@ export const deliveries: Feature = {
       sender,
       log,
       concurrency: config.WORKER_CONCURRENCY,
+      takesOwn: deps.isWhole,
       leaseMs: config.DELIVERY_LEASE_MS,
       graceMs: config.DELIVERY_GRACE_MS,
       timeoutMs: config.DELIVERY_TIMEOUT_MS,
