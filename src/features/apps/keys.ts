@@ -32,7 +32,7 @@ export function newKey(): NewKey {
 
 interface KnownKey extends AppKey {
   secretHash: Buffer
-  /** The secret, once somebody proved to have it: to compare it again costs a tenth of hashing it again. */
+  /** The secret, once somebody proved to have it: to compare it costs less than to hash it at each request. */
   proven?: Buffer
 }
 

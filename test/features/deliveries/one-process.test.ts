@@ -90,6 +90,7 @@ t.test('what is owed while the worker stops is left to another', async (t) => {
       () => false,
     ),
   )
+  t.ok(await sending[0], 'the first is stored before it stops')
   const closing = first.close()
   const stored = (await Promise.all(sending)).filter(Boolean).length
   await closing
