@@ -40,7 +40,8 @@ export interface OpenConnection {
   id: string
   platform: string
   account: Account
-  ownPlatformUserId: string
+  /** The system user that stands for our own side. */
+  ownUserId: string
   detectLinkCodes: boolean
 }
 
@@ -51,6 +52,7 @@ interface Row {
   name: string
   detect_link_codes: boolean
   app_detects_link_codes: boolean
+  own_platform_user_id: string
   own_user_id: string
   created_at: Date
   updated_at: Date
@@ -72,6 +74,9 @@ export function createConnectionService(db: Database, secrets: SecretBox, public
         join.onRef('s.app_id', '=', 'c.app_id').onRef('s.id', '=', 'c.id'),
       )
       .innerJoin('apps as a', 'a.id', 'c.app_id')
+      .innerJoin('platform_users as own', (join) =>
+        join.onRef('own.app_id', '=', 'c.app_id').onRef('own.id', '=', 'c.own_user_id'),
+      )
       .select(['a.detect_link_codes as app_detects_link_codes'])
       .select([
         'c.app_id',
@@ -79,7 +84,8 @@ export function createConnectionService(db: Database, secrets: SecretBox, public
         'c.platform',
         'c.name',
         'c.detect_link_codes',
-        'c.own_user_id',
+        'own.id as own_platform_user_id',
+        'own.user_id as own_user_id',
         'c.created_at',
         'c.updated_at',
         's.destination',
@@ -107,7 +113,7 @@ export function createConnectionService(db: Database, secrets: SecretBox, public
           string
         >,
       },
-      ownPlatformUserId: row.own_user_id,
+      ownUserId: row.own_user_id,
       detectLinkCodes: row.detect_link_codes || row.app_detects_link_codes,
     }
   }
@@ -269,7 +275,8 @@ const toConnection = (row: Row, publicUrl: string | undefined): ConnectionBody =
   name: row.name,
   settings: (row.destination as PlatformDestination).settings,
   detectLinkCodes: row.detect_link_codes,
-  ownPlatformUserId: row.own_user_id,
+  ownPlatformUserId: row.own_platform_user_id,
+  ownUserId: row.own_user_id,
   webhookUrl: webhookUrl(publicUrl, row.id),
   createdAt: row.created_at.toISOString(),
   updatedAt: row.updated_at.toISOString(),

@@ -36,7 +36,7 @@ export function createMessageReceiver(options: {
   const { db, appender, events, platformUsers, linkCodes, log, maxPayloadBytes } = options
 
   async function toInbound(
-    { appId, id, platform, ownPlatformUserId }: OpenConnection,
+    { appId, id, platform, ownUserId }: OpenConnection,
     message: IncomingMessage,
   ): Promise<{ event: NewEvent; sender: string }> {
     const { externalMessageId, from, text, sentAt, raw } = message
@@ -55,6 +55,7 @@ export function createMessageReceiver(options: {
       delivered_at: null,
       read_at: null,
       failed_at: null,
+      platform_connection_id: id,
       raw,
     }
     const fits = (value: object): boolean => Buffer.byteLength(JSON.stringify(value)) <= maxPayloadBytes
@@ -68,7 +69,7 @@ export function createMessageReceiver(options: {
       payloadValue: payload,
       edges: [
         { type: 'sent_by', targetType: 'platform_user', targetId: sender },
-        { type: 'sent_to', targetType: 'platform_user', targetId: ownPlatformUserId },
+        { type: 'sent_to', targetType: 'user', targetId: ownUserId },
       ],
       ownKey: { kind: 'message', value: `${id}/${externalMessageId}` },
     }

@@ -24,7 +24,8 @@ export const PlatformConnection = Type.Object(
     name: Type.String({ examples: ['support line'] }),
     settings: Settings,
     detectLinkCodes: DetectLinkCodes,
-    ownPlatformUserId: Uuid({ description: 'Your own side: who sends and gets messages here.' }),
+    ownPlatformUserId: Uuid({ description: 'Your own side as the platform knows it.' }),
+    ownUserId: Uuid({ description: 'The system user behind it: who sends and gets messages here.' }),
     webhookUrl: Type.String({
       description: 'Where the platform is to send its webhooks; without PUBLIC_URL only the path of it.',
       examples: [

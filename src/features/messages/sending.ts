@@ -59,6 +59,7 @@ export function createMessageSender(options: {
         delivered_at: null,
         read_at: null,
         failed_at: null,
+        platform_connection_id: connectionId,
         ...(input.sandbox && { sandbox: true }),
       }
       const { originEventId } = input
@@ -67,7 +68,7 @@ export function createMessageSender(options: {
         payload: JSON.stringify(payload),
         payloadValue: payload,
         edges: [
-          { type: 'sent_by', targetType: 'platform_user', targetId: connection.ownPlatformUserId },
+          { type: 'sent_by', targetType: 'user', targetId: connection.ownUserId },
           { type: 'sent_to', targetType: 'platform_user', targetId: recipient },
         ],
         ...(originEventId !== undefined && { originEventId: originEventId.toLowerCase() }),

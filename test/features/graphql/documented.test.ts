@@ -117,9 +117,9 @@ t.test('messages: sent, listed and looked into', async (t) => {
     const wanted = page.data.map((event: (typeof rest)[0]) => ({
       ...pick(event, 'id', 'payload', 'createdAt'),
       eventType: event.type,
-      edges: event.edges.map(({ type, entity }: (typeof rest)[0]) => ({
+      edges: event.edges.map(({ type, targetType, entity }: (typeof rest)[0]) => ({
         edgeType: type,
-        targetPlatformUser: pick(entity, 'externalId'),
+        targetPlatformUser: targetType === 'platform_user' ? pick(entity, 'externalId') : null,
       })),
     }))
     t.strictSame(nodesOf(events), wanted)

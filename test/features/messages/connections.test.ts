@@ -140,7 +140,7 @@ for (const [platform, start] of PLATFORMS) {
     const messenger = await start(t)
     const { settings, credentials } = messenger
     const created = await connect(client, messenger)
-    const { id, ownPlatformUserId, createdAt, updatedAt, ...rest } = created
+    const { id, ownPlatformUserId, ownUserId, createdAt, updatedAt, ...rest } = created
     t.strictSame(rest, {
       platform,
       name: `our ${platform}`,
@@ -153,6 +153,7 @@ for (const [platform, start] of PLATFORMS) {
 
     const own = (await client.get(`/platform-users/${ownPlatformUserId}`)).body
     t.equal(own.platformConnectionId, id)
+    t.equal(own.userId, ownUserId)
     t.equal((await client.get(`/users/${own.userId}`)).body.isSystem, true, 'our own side is a system user')
 
     const changed = await client.patch(path, { name: 'other', detectLinkCodes: true })

@@ -51,12 +51,13 @@ for (const [platform, start] of PLATFORMS) {
       delivered_at: null,
       read_at: null,
       failed_at: null,
+      platform_connection_id: connection.id,
     })
     t.equal(payload.created_at, payload.sent_at)
     t.ok(Date.parse(payload.sent_at) > 0)
     t.strictSame(edges, [
       { type: 'sent_by', targetType: 'platform_user', targetId: people[0].id },
-      { type: 'sent_to', targetType: 'platform_user', targetId: connection.ownPlatformUserId },
+      { type: 'sent_to', targetType: 'user', targetId: connection.ownUserId },
     ])
 
     const picture = messenger.inbound({ id: platform === 'slack' ? '1355517524.000001' : 'MSG2', from })

@@ -33,7 +33,7 @@ for (const [platform, start] of PLATFORMS) {
     const api = await startService(t, { worker: false })
     const client = await api.client()
     const messenger = await start(t)
-    const { id: platformConnectionId, ownPlatformUserId } = await connect(client, messenger)
+    const { id: platformConnectionId, ownUserId } = await connect(client, messenger)
     const answer = await client.post('/messages', {
       platformConnectionId,
       toExternalId: messenger.somebody,
@@ -53,13 +53,14 @@ for (const [platform, start] of PLATFORMS) {
       delivered_at: null,
       read_at: null,
       failed_at: null,
+      platform_connection_id: platformConnectionId,
     })
     const { body: known } = await client.get(
       `/platform-users?platformConnectionId=${platformConnectionId}&externalId=${encodeURIComponent(messenger.somebody)}`,
     )
     t.equal(known.data.length, 1)
     t.strictSame(edges, [
-      { type: 'sent_by', targetType: 'platform_user', targetId: ownPlatformUserId },
+      { type: 'sent_by', targetType: 'user', targetId: ownUserId },
       { type: 'sent_to', targetType: 'platform_user', targetId: known.data[0].id },
     ])
 

@@ -66,6 +66,7 @@ export interface Connection {
   id: string
   webhookUrl: string
   ownPlatformUserId: string
+  ownUserId: string
   [more: string]: unknown
 }
 

@@ -18,6 +18,7 @@ export const MESSAGE = {
     delivered_at: moment,
     read_at: moment,
     failed_at: moment,
+    platform_connection_id: text,
   },
 }
 
