@@ -1,4 +1,5 @@
 import pg from 'pg'
+import { sentEdges } from '../src/features/entities/index.ts'
 import { eventBody } from '../src/features/destinations/index.ts'
 import { newId } from '../src/platform/ids.ts'
 import { newSigningSecret, signedHeaders } from '../src/platform/signing.ts'
@@ -104,7 +105,7 @@ function webhookRequests(): LoadRequest[] {
       event_id: eventId,
       type: EVENT_TYPE,
       payload: JSON.stringify(payload(number)),
-      edges: '[]',
+      edges: sentEdges([]),
       event_created_at: new Date(),
     })
     const signature = signedHeaders({ secrets: [secret] }, eventId, Math.floor(Date.now() / 1000), body)

@@ -37,7 +37,7 @@ t.test('the OpenAPI document', async (t) => {
     const schema = webhook?.requestBody?.content['application/json']?.schema
     t.strictSame(
       Object.keys((schema?.['properties'] ?? {}) as Json).toSorted(),
-      ['app_id', 'created_at', 'edges', 'event_id', 'event_type', 'payload'],
+      ['app_id', 'created_at', 'edge_list', 'edges', 'event_id', 'event_type', 'payload'],
       'the body of SPEC section 3',
     )
   })

@@ -1,11 +1,11 @@
-/** What a CloudEvent tells of an event. Payload, edges and context are JSON text. */
+/** What a CloudEvent tells of an event. Payload, edges (in both forms in which they are sent) and context are JSON text. */
 export interface CloudEventParts {
   appId: string
   id: string
   position: number
   type: string
   payload: string
-  edges: string
+  edges: { byType: string; list: string }
   originEventId: string | null
   externalId: string | null
   orgid: string | null
@@ -21,14 +21,19 @@ export function cloudEventJson(event: CloudEventParts): string {
       ? `"specversion":"1.0","id":"${event.id}","source":"/apps/${event.appId}",` +
         `"time":"${event.createdAt.toISOString()}","datacontenttype":"application/json"`
       : event.context.slice(1, -1)
-  const optional = (name: string, value: string | null): string =>
-    value === null ? '' : `"${name}":${JSON.stringify(value)},`
   return (
     `{${context},"type":"${event.type}","sequence":"${event.position}","heliographid":"${event.id}",` +
     optional('externalid', event.externalId) +
     optional('originid', event.originEventId) +
     optional('orgid', event.orgid) +
-    optional('edges', event.edges === '[]' ? null : event.edges) +
+    edgeAttributes(event.edges) +
     `"data":${event.payload}}`
   )
 }
+
+const optional = (name: string, value: string | null): string =>
+  value === null ? '' : `"${name}":${JSON.stringify(value)},`
+
+/** An attribute is a text, a number or a boolean, so what is more stands in it as JSON text. */
+const edgeAttributes = ({ byType, list }: CloudEventParts['edges']): string =>
+  list === '[]' ? '' : optional('edges', byType) + optional('edgelist', list)

@@ -29,7 +29,9 @@ t.test('what is posted is what a subscription posts', async (t) => {
   const listening = startListening(t, args, { HELIOGRAPH_API_KEY: client.key })
   await listening.connected()
 
-  const edges = '[{"type":"about", "targetType":"order", "targetId":"A \\"1\\" ü"}]'
+  const { body: file } = await client.post('/files', { filename: 'ü.pdf', mimeType: 'application/pdf' })
+  const edges = `[{"type":"about", "targetType":"order", "targetId":"A \\"1\\" ü"},
+    {"type":"attachment","targetType":"file","targetId":"${file.id}"}]`
   const payloads = [
     '{"order_id" : "A-1",  "big": 12345678901234567890, "2": 1, "1": "ü\\n"}',
     '{"with":\r\n\t"every kind",\n"of": \r"line break"}',
@@ -47,7 +49,11 @@ t.test('what is posted is what a subscription posts', async (t) => {
     const id = got.headers['webhook-id']
     const wanted = real.received.find(({ headers }) => headers['webhook-id'] === id)!
     t.equal(got.text, wanted.text)
-    t.ok(got.text.includes(`"payload":${payload},"edges":[{`), 'the payload is passed on to the letter')
+    t.ok(
+      got.text.includes(`"payload":${payload},"edges":{"about":{`),
+      'the payload is passed on to the letter',
+    )
+    t.ok(got.text.includes(`"name":"ü.pdf"`), 'what its edges point to is told')
     t.same(lastingHeaders(got), lastingHeaders(wanted))
     t.ok(lastingHeaders(got)['user-agent'])
     new Webhook(secret).verify(got.text, got.headers as Record<string, string>)

@@ -7,6 +7,7 @@ import type {
   OwedEvent,
   Target,
 } from '../../src/features/destinations/destination.ts'
+import { sentEdges } from '../../src/features/entities/index.ts'
 import { createOutboundHttp } from '../../src/platform/outbound-http.ts'
 import { TransformationError, type Transform } from '../../src/platform/transformation/transformation.ts'
 
@@ -39,7 +40,7 @@ export const owedEvent = (given: Partial<OwedEvent> = {}): OwedEvent => ({
   event_id: '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77',
   type: 'order.placed',
   payload: '{"id":42,"total":12.50}',
-  edges: '[]',
+  edges: sentEdges([]),
   position: 7,
   event_created_at: new Date('2026-11-21T17:32:56.188Z'),
   orgid: null,

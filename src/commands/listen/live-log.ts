@@ -106,14 +106,14 @@ async function* blocksOf(
 }
 
 /**
- * Server-sent events have one kind of line break, so what the breaks in a payload were cannot be seen in a
- * stream. Such an event is read by its id.
+ * A stream does not tell what edges point to, and server-sent events have one kind of line break, so that what
+ * the breaks in a payload were cannot be seen. Such an event is read by its id.
  */
 async function eventIn(data: string, client: ServiceClient): Promise<BodyEvent> {
   const event = readWireEvent(data)
   if (!event) throw notHeliograph('something else than an event')
-  if (!data.includes('\n')) return event
-  const chunks = await client.read(`/events/${event.event_id}`, 'application/json')
+  if (event.edges.list === '[]' && !data.includes('\n')) return event
+  const chunks = await client.read(`/events/${event.event_id}?include=entities`, 'application/json')
   const exact = readWireEvent(Buffer.concat(await Array.fromAsync(chunks)).toString('utf8'))
   if (!exact) throw notHeliograph('something else than an event')
   return exact

@@ -1,6 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import type { BodyEvent } from '../../features/destinations/index.ts'
+import { sentEdges } from '../../features/entities/index.ts'
 import { isUuid } from '../../platform/ids.ts'
 import { memberSlice } from '../../platform/json-slices.ts'
 
@@ -28,7 +29,7 @@ export function readWireEvent(text: string): BodyEvent | undefined {
     app_id: event.appId,
     type: event.type,
     payload: memberText(text, 'payload'),
-    edges: memberText(text, 'edges'),
+    edges: sentEdges(event.edges),
     event_created_at: createdAt,
   }
 }

@@ -8,8 +8,10 @@ const MAX_CLAIM = 500
 const CLAIMS_AT_ONCE = 2
 
 /** A delivery that this worker holds a lease on, with what is to be sent. */
-export interface ClaimedDelivery extends OwedEvent {
+export interface ClaimedDelivery extends Omit<OwedEvent, 'edges'> {
   id: string
+  /** As they were appended, as JSON text. */
+  edges: string
   /** Attempts recorded so far. */
   attempts: number
   /** Why the coming attempt is made. */

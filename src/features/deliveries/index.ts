@@ -53,6 +53,7 @@ export const deliveries: Feature = {
       disableAfterMs: config.subscriptionDisableAfterMs,
     })
     const sender = createSender({
+      db,
       targets,
       destinations: deps.destinations,
       recorder: createOutcomeRecorder(pool, config.DELIVERY_GRACE_MS),

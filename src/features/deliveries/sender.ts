@@ -1,6 +1,8 @@
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
-import type { AttemptResult, Destinations } from '../destinations/index.ts'
+import type { Database } from '../../platform/postgres/pool.ts'
+import type { AttemptResult, Destinations, OwedEvent } from '../destinations/index.ts'
+import { readSentEdges, type SentEdges } from '../entities/index.ts'
 import type { ClaimedDelivery } from './claim.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
 import { FAILURES_TO_HOLD, type HealthKeeper } from './health.ts'
@@ -17,6 +19,7 @@ const MAX_RETRY_AFTER_MS = 24 * 3_600_000
 const GONE_RETRY_MS = 1_000
 
 export interface SenderOptions {
+  db: Database
   targets: Targets
   destinations: Destinations
   recorder: OutcomeRecorder
@@ -54,15 +57,22 @@ export interface Sender {
 export function createSender(options: SenderOptions): Sender {
   const { targets, destinations, recorder, recall, health, queue, clock, log, timeoutMs } = options
 
+  /** What their edges point to is told as it is now, not as it was when they were appended. */
+  async function eventsOf(request: Request): Promise<OwedEvent[]> {
+    const texts = request.map(({ edges }) => edges)
+    const edges = await readSentEdges(options.db, request[0]?.app_id ?? '', texts)
+    return request.map((delivery, index) => ({ ...delivery, edges: edges[index] as SentEdges }))
+  }
+
   async function attempt(request: Request, target: SubscriptionTarget): Promise<AttemptResult> {
     const destination = destinations[target.type]
     if (!destination) throw new Error(`This version has no destination "${target.type}".`)
-    const [first] = request as [ClaimedDelivery]
+    const events = await eventsOf(request)
     const now = clock.now()
-    const how = { number: first.attempts + 1, now, timeoutMs }
+    const how = { number: (request[0]?.attempts ?? 0) + 1, now, timeoutMs }
     if ((target.flow?.batching || request.length > 1) && destination.sendBatch)
-      return destination.sendBatch(request, target.at(now), how)
-    return destination.send(first, target.at(now), how)
+      return destination.sendBatch(events, target.at(now), how)
+    return destination.send(events[0] as OwedEvent, target.at(now), how)
   }
 
   /**

@@ -2,6 +2,7 @@ import type { Static } from '@sinclair/typebox'
 import type { Clock } from '../../platform/clock.ts'
 import { newId } from '../../platform/ids.ts'
 import type { Destinations, OwedEvent } from '../destinations/index.ts'
+import { sentEdges } from '../entities/index.ts'
 import type { TestDelivery, TestResult } from './schemas.ts'
 import type { Targets } from './targets.ts'
 
@@ -39,7 +40,7 @@ export async function sendTest(
     event_id: newId(),
     type: eventType,
     payload: JSON.stringify(payload),
-    edges: '[]',
+    edges: sentEdges([]),
     position: 0,
     event_created_at: new Date(now),
     orgid: null,

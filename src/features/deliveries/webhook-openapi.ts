@@ -1,15 +1,38 @@
 import { Type } from '@sinclair/typebox'
-import { AnyObject, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { AnyObject, Nullable, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 
 const CloudEvent = Type.Unsafe({ $ref: '#/components/schemas/CloudEvent' })
+
+/** What an edge points to: as it is when the event is sent, with null for what is gone. */
+const EdgeTarget = Type.Union([
+  Type.Object({ platform_user_id: Type.String(), external_id: Nullable(Type.String()) }),
+  Type.Object({ user_id: Type.String() }),
+  Type.Object({
+    file_id: Type.String(),
+    name: Nullable(Type.String()),
+    type: Nullable(Type.String()),
+    url: Nullable(Type.String()),
+  }),
+  Type.Object({ target_type: Type.String(), target_id: Type.String() }),
+])
 
 const WebhookBody = Type.Object({
   event_id: Uuid(),
   event_type: Type.String({ examples: ['order.placed'] }),
   app_id: Uuid(),
   payload: AnyObject({ description: 'Exactly as it was appended.' }),
-  edges: Type.Array(
-    Type.Object({ type: Type.String(), target_type: Type.String(), target_id: Type.String() }),
+  edges: Type.Record(Type.String(), EdgeTarget, {
+    description: 'By the type of an edge what it points to; of several of one type the first.',
+    examples: [
+      { sent_by: { platform_user_id: '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77', external_id: '+14155551234' } },
+    ],
+  }),
+  edge_list: Type.Array(
+    Type.Intersect([
+      Type.Object({ edge_type: Type.String(), target_type: Type.String(), target_id: Type.String() }),
+      EdgeTarget,
+    ]),
+    { description: 'All edges, in the order in which they were appended.' },
   ),
   created_at: Timestamp(),
 })

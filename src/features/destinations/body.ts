@@ -14,16 +14,8 @@ export type BodyEvent = Pick<
 export function eventBody(event: BodyEvent): string {
   return (
     `{"event_id":"${event.event_id}","event_type":"${event.type}","app_id":"${event.app_id}",` +
-    `"payload":${event.payload},"edges":${snakeCaseEdges(event.edges)},` +
+    `"payload":${event.payload},"edges":${event.edges.byType},"edge_list":${event.edges.list},` +
     `"created_at":"${event.event_created_at.toISOString()}"}`
-  )
-}
-
-function snakeCaseEdges(edges: string): string {
-  if (edges === '[]') return edges
-  const parsed = JSON.parse(edges) as { type: string; targetType: string; targetId: string }[]
-  return JSON.stringify(
-    parsed.map(({ type, targetType, targetId }) => ({ type, target_type: targetType, target_id: targetId })),
   )
 }
 

@@ -2,6 +2,7 @@ import type { KeyObject } from 'node:crypto'
 import type { Static, TObject } from '@sinclair/typebox'
 import type { OutboundHttp } from '../../platform/outbound-http.ts'
 import type { Transform } from '../../platform/transformation/transformation.ts'
+import type { SentEdges } from '../entities/index.ts'
 
 /** Where a subscription's events go; `type` names the destination that understands the rest. */
 export interface DestinationSettings {
@@ -17,7 +18,7 @@ export interface OwedEvent {
   type: string
   /** JSON text, as it was appended. */
   payload: string
-  edges: string
+  edges: SentEdges
   position: number
   event_created_at: Date
   orgid: string | null
@@ -69,13 +70,13 @@ export interface AttemptResult {
 }
 
 /** A kind of place that deliveries go to. One attempt more or less than recorded must do no harm. */
-export interface Destination<Event extends OwedEvent = OwedEvent> {
+export interface Destination {
   /** Makes one attempt. Fails by its result; throws only on a fault of ours. */
-  send(event: Event, target: Target, attempt: Attempt): Promise<AttemptResult>
+  send(event: OwedEvent, target: Target, attempt: Attempt): Promise<AttemptResult>
   /** Makes one attempt with several events of one subscription, in the order of the log. */
-  sendBatch?(events: readonly Event[], target: Target, attempt: Attempt): Promise<AttemptResult>
+  sendBatch?(events: readonly OwedEvent[], target: Target, attempt: Attempt): Promise<AttemptResult>
   /** Told before a delivery is recorded as dead; may be told again. */
-  gaveUp?(event: Event, result: AttemptResult): Promise<void>
+  gaveUp?(event: Omit<OwedEvent, 'edges'>, result: AttemptResult): Promise<void>
 }
 
 /** Destinations by the `type` of their settings. */

@@ -35,7 +35,20 @@ export const CloudEvent = Type.Object(
     externalid: Type.Optional(Text(200)),
     originid: Type.Optional(Type.String({ format: 'uuid' })),
     orgid: Type.Optional(Text(200)),
-    edges: Type.Optional(Type.String({ description: 'The edges as JSON text.', maxLength: 50_000 })),
+    edges: Type.Optional(
+      Type.String({
+        description:
+          'The edges as JSON text: as in `POST /events`. In answers and deliveries the object by edge type of a webhook’s body.',
+        maxLength: 50_000,
+      }),
+    ),
+    edgelist: Type.Optional(
+      Type.String({
+        description:
+          'All edges as JSON text, as in the `edge_list` of a webhook’s body. Where it is there it counts, not `edges`.',
+        maxLength: 50_000,
+      }),
+    ),
     data: Type.Optional(AnyObject()),
   },
   {
@@ -49,7 +62,17 @@ export const CloudEvent = Type.Object(
 type CloudEventBody = Static<typeof CloudEvent>
 
 /** What has a place of its own; the other attributes are kept as they came. */
-const OWN = new Set(['type', 'data', 'sequence', 'heliographid', 'externalid', 'originid', 'orgid', 'edges'])
+const OWN = new Set([
+  'type',
+  'data',
+  'sequence',
+  'heliographid',
+  'externalid',
+  'originid',
+  'orgid',
+  'edges',
+  'edgelist',
+])
 
 /** Leaves out the attributes that are null: the JSON format says that they count as not there. */
 export const withoutNulls = (body: unknown): unknown =>
@@ -79,7 +102,7 @@ function fromCloudEvent(
 ): NewEvent {
   const { type, data, externalid, originid, orgid, source, id } = body
   const attributes = Object.entries(body).filter(([name]) => !OWN.has(name))
-  const edges = body.edges === undefined ? undefined : readEdges(body.edges, `${pointer}/edges`)
+  const edges = edgesOf(body, pointer)
   const event = {
     type,
     payload: data ?? {},
@@ -104,7 +127,22 @@ function fromCloudEvent(
 
 const checkEdges = compileWhenUsed(Edges)
 
-function readEdges(text: string, pointer: string): Edge[] {
+function edgesOf({ edges, edgelist }: CloudEventBody, pointer: string): Edge[] | undefined {
+  if (edgelist !== undefined) return readEdges(edgelist, `${pointer}/edgelist`, fromSnakeCase)
+  return edges === undefined ? undefined : readEdges(edges, `${pointer}/edges`)
+}
+
+/** An item of the list that is sent, without what it tells of the entity. */
+const fromSnakeCase = (item: unknown): unknown => {
+  const {
+    edge_type: type,
+    target_type: targetType,
+    target_id: targetId,
+  } = Object(item) as Record<string, unknown>
+  return { type, targetType, targetId }
+}
+
+function readEdges(text: string, pointer: string, toEdge = (item: unknown): unknown => item): Edge[] {
   const refuse = (detail: string): Problem =>
     new Problem('validation-failed', 'The edges cannot be read. Nothing was stored.', [{ pointer, detail }])
   let edges: unknown
@@ -113,7 +151,8 @@ function readEdges(text: string, pointer: string): Edge[] {
   } catch {
     throw refuse('must be JSON text')
   }
-  if (checkEdges(edges).length > 0)
+  const read = Array.isArray(edges) ? edges.map(toEdge) : edges
+  if (checkEdges(read).length > 0)
     throw refuse('must be a list of at most 50 edges: type, targetType, targetId')
-  return edges as Edge[]
+  return read as Edge[]
 }

@@ -1,10 +1,11 @@
 import type { Static } from '@sinclair/typebox'
 import { sql, type RawBuilder } from 'kysely'
+import { cloudEventJson } from '../../platform/cloud-event-json.ts'
 import { notFound, Problem } from '../../platform/http/problems.ts'
 import { toCursor, toPage, type Page } from '../../platform/http/pagination.ts'
 import { isDataError } from '../../platform/postgres/errors.ts'
 import type { Database, Executor } from '../../platform/postgres/pool.ts'
-import { readEntities, type EntityRef } from '../entities/index.ts'
+import { readEntities, readSentEdges, type EntityRef, type SentEdges } from '../entities/index.ts'
 import { eventJson, toStoredEvent, type EventRow, type EventState, type StoredEvent } from './event.ts'
 import { resolveFilter, type EventFilter } from './list/filter.ts'
 import { countQuery, lastLookedAtQuery, listQuery, type ListQuery } from './list/query.ts'
@@ -164,6 +165,13 @@ export function createEventReader(db: Database, executor: Executor, eventTypes: 
         include && edgesWithEntities(db, appId, events),
       ])
       return events.map(({ event }, index) => eventJson(event, states[index], edges?.[index]))
+    },
+
+    /** Events in the JSON format of CloudEvents, with what their edges point to. */
+    async toCloudEvents(appId: string, events: readonly { event: StoredEvent }[]): Promise<string[]> {
+      const texts = events.map(({ event }) => event.edges)
+      const edges = await readSentEdges(db, appId, texts)
+      return events.map(({ event }, index) => cloudEventJson({ ...event, edges: edges[index] as SentEdges }))
     },
 
     /** Events after a position, oldest first. What is committed by the time of the call has no gaps. */

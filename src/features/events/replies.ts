@@ -1,6 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type, type TSchema } from '@sinclair/typebox'
-import { cloudEventJson } from '../../platform/cloud-event-json.ts'
 import { appIdOf } from '../../platform/http/auth.ts'
 import type { Page } from '../../platform/http/pagination.ts'
 import { inMediaTypes, ref } from '../../platform/http/schemas.ts'
@@ -61,7 +60,8 @@ export async function sendOne(
   include?: 'entities',
 ): Promise<FastifyReply> {
   if (request.type([JSON_TYPE, CLOUD_EVENT]) === CLOUD_EVENT) {
-    return send(reply, CLOUD_EVENT, cloudEventJson((events[0] as Listed['events'][0]).event))
+    const [cloudEvent] = await reader.toCloudEvents(appIdOf(request), events)
+    return send(reply, CLOUD_EVENT, cloudEvent as string)
   }
   const [json] = await reader.toJson(appIdOf(request), events, include)
   return send(reply, JSON_TYPE, json as string)
@@ -82,8 +82,8 @@ export async function sendEvents(
     if (pageInfo?.hasNextPage && pageInfo.endCursor !== null) {
       void reply.header('link', `<${nextPage(request.url, pageInfo.endCursor)}>; rel="next"`)
     }
-    const json = events.map(({ event }) => cloudEventJson(event)).join(',')
-    return send(reply, CLOUD_EVENT_BATCH, Buffer.from(`[${json}]`))
+    const json = await reader.toCloudEvents(appIdOf(request), events)
+    return send(reply, CLOUD_EVENT_BATCH, Buffer.from(`[${json.join(',')}]`))
   }
   const json = await reader.toJson(appIdOf(request), events, include)
   const page = pageInfo ? `,"pageInfo":${JSON.stringify(pageInfo)}` : ''

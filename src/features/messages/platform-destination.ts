@@ -28,15 +28,15 @@ export function createPlatformDestination(options: {
 
   /** The recipient's id on the platform, and whether the message went out before. */
   async function lookUp({ app_id: appId, event_id: eventId, edges }: OwedEvent) {
-    const recipient = (JSON.parse(edges) as { type: string; targetId: string }[]).find(
-      ({ type }) => type === 'sent_to',
+    const recipient = (JSON.parse(edges.list) as { edge_type: string; target_id: string }[]).find(
+      ({ edge_type: type }) => type === 'sent_to',
     )
     const [to, sent] = await Promise.all([
       db
         .selectFrom('platform_users')
         .select('external_id')
         .where('app_id', '=', appId)
-        .where('id', '=', recipient?.targetId ?? null)
+        .where('id', '=', recipient?.target_id ?? null)
         .executeTakeFirst(),
       db
         .selectFrom('sent_messages')
@@ -76,6 +76,7 @@ export function createPlatformDestination(options: {
         to,
         text: message.text,
         role: message.role,
+        edges: delivery.edges,
         webhookUrl: publicUrl === undefined ? undefined : webhookUrl(publicUrl, delivery.subscription_id),
       }
       const driver = driverOf(platform)

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
 import type { AttemptResult, OwedEvent } from '../../../src/features/destinations/destination.ts'
 import { slack } from '../../../src/features/destinations/slack.ts'
+import { sentEdges } from '../../../src/features/entities/index.ts'
 import { attempt, destinationServices, owedEvent, targetOf } from '../../helpers/destinations.ts'
 import { startReceiver, type Receiver } from '../../helpers/receiver.ts'
 
@@ -58,10 +59,10 @@ t.test('a long payload is cut between whole characters', async (t) => {
 
 t.test('a transformation makes the text or the whole body', async (t) => {
   const { receiver, send } = await connectSlack(t)
-  const edges = '[{"type":"about","targetType":"user","targetId":"u1"}]'
+  const edges = sentEdges([{ type: 'about', targetType: 'user', targetId: 'u1' }])
   await send(
     { edges },
-    `'*' & event_type & '* <' & payload.id & '> ' & edges[0].target_type & edges[0].target_id`,
+    `'*' & event_type & '* <' & payload.id & '> ' & edge_list[0].target_type & edges.about.user_id`,
   )
   t.same(lastBody(receiver), { text: '*order.placed* <42> useru1' }, 'a text goes as it is')
   await send({}, `{'blocks': [{'type': 'divider'}], 'text': event_id}`)

@@ -53,7 +53,9 @@ t.test('the body is as documented, with the payload to the letter', async (t) =>
   t.equal(
     received?.text,
     `{"event_id":"${event.id}","event_type":"order.placed","app_id":"${client.appId}","payload":${ODD},` +
-      `"edges":[{"type":"for","target_type":"user","target_id":"${user.id}"}],"created_at":"${event.createdAt}"}`,
+      `"edges":{"for":{"user_id":"${user.id}"}},` +
+      `"edge_list":[{"edge_type":"for","target_type":"user","target_id":"${user.id}","user_id":"${user.id}"}],` +
+      `"created_at":"${event.createdAt}"}`,
   )
   t.equal(received?.headers['content-type'], 'application/json')
   t.equal(received?.headers['content-length'], String(Buffer.byteLength(received?.text ?? '')))
@@ -98,7 +100,8 @@ t.test('a transformation makes the body, or the data of a CloudEvent', async (t)
     ['json', 'application/json'],
     ['cloudevents', STRUCTURED],
   ] as const) {
-    const transformation = '{"text": event_type & " " & payload.order, "edges": $count(edges), "app": app_id}'
+    const transformation =
+      '{"text": event_type & " " & payload.order, "edges": $count(edge_list), "app": app_id}'
     const { client, receiver } = await begin(t, { transformation }, { format })
     await client.post('/events', { type: 'order.placed', payload: { order: 'A-1' } })
     const [received] = await receiver.waitFor(1)

@@ -69,7 +69,14 @@ t.test('what was sent as a CloudEvent comes back to the letter', async (t) => {
     t.equal(sent.status, 201, sent.text)
     t.match(sent.body, { edges, originEventId: appended.body.id, orgid: 'org', externalId: 'x-1' })
     const read = await getAs(service.url, client, `/events/${sent.body?.id}`, STRUCTURED)
-    t.match(read.body, { ...more, originid: appended.body.id })
+    t.match(read.body, {
+      ...more,
+      originid: appended.body.id,
+      edges: '{"sent_by":{"user_id":"ü 😀"}}',
+      edgelist: JSON.stringify([
+        { edge_type: 'sent_by', target_type: 'user', target_id: 'ü 😀', user_id: 'ü 😀' },
+      ]),
+    })
     const found = await client.get(`/events?edge=sent_by:user:${encodeURIComponent('ü 😀')}`)
     t.equal(found.body.data.length, 1)
     const other = await post(client, minimal('another', { externalid: 'x-1' }))

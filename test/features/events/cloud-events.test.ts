@@ -36,7 +36,11 @@ t.test('an event that was appended as JSON reads as a CloudEvent', async (t) => 
     externalid: 'A "1"',
     originid: origin.id,
     orgid: 'org ü',
-    edges: JSON.stringify(edges),
+    edges: '{"sent_by":{"user_id":"1 \\"ü\\""},"sent_to":{"target_type":"room","target_id":"2"}}',
+    edgelist: JSON.stringify([
+      { edge_type: 'sent_by', target_type: 'user', target_id: '1 "ü"', user_id: '1 "ü"' },
+      { edge_type: 'sent_to', target_type: 'room', target_id: '2' },
+    ]),
     data: JSON.parse(payload),
   })
   t.ok(answer.text.includes(`"data":${payload}`), 'its data is the payload to the letter')
@@ -58,6 +62,8 @@ t.test('an event that was appended as JSON reads as a CloudEvent', async (t) => 
     t.equal(copy.status, 201, copy.text)
     const again = await getAs(service.url, other, `/events/${copy.body.id}`, STRUCTURED)
     t.strictSame(again.body, { ...plain.body, sequence: '1', heliographid: copy.body.id })
+    const { originid: _elsewhere, ...rest } = answer.body
+    t.strictSame((await post(other, rest)).body.edges, edges, 'with its edges')
   })
 })
 

@@ -77,11 +77,13 @@ for (const [platform, start] of PLATFORMS) {
     t.match(messenger.taken, [{ to: messenger.somebody, text: TEXT }])
     const [request] = messenger.server.requests
     const isForm = platform === 'twilio'
-    const sent: unknown = isForm
+    const sent: Record<string, unknown> = isForm
       ? Object.fromEntries(new URLSearchParams(request?.text))
       : JSON.parse(request?.text ?? '')
     const ids = { app_id: client.appId, platform_connection_id: platformConnectionId }
-    t.strictSame(sent, REQUESTS[platform]?.(messenger, id, ids))
+    // test/features/entities/sent-edges.test.ts has the edges.
+    const { edges: _edges, edge_list: _list, ...content } = sent
+    t.strictSame(content, REQUESTS[platform]?.(messenger, id, ids))
     t.equal(messenger.server.requests.length, 1)
   })
 

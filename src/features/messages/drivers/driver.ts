@@ -3,6 +3,7 @@ import type { TObject } from '@sinclair/typebox'
 import type { OutboundResponse } from '../../../platform/outbound-http.ts'
 import { nestedDeeperThan } from '../../../platform/json-slices.ts'
 import { sameDigest } from '../../../platform/secrets.ts'
+import type { SentEdges } from '../../entities/index.ts'
 import type { MessageStatus } from '../../events/index.ts'
 
 /** What a connection was set up with. */
@@ -20,6 +21,7 @@ export interface OutgoingMessage {
   to: string
   text: string
   role: string
+  edges: SentEdges
   /** Where the platform may send its webhooks; undefined while the service's public address is not known. */
   webhookUrl: string | undefined
 }

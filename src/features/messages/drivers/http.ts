@@ -66,14 +66,15 @@ export const http: PlatformDriver = {
   ),
   ownExternalId: () => 'self',
 
-  send({ eventId, appId, connectionId, to, text, role }, { settings, credentials }, now) {
-    const body = JSON.stringify({
+  send({ eventId, appId, connectionId, to, text, role, edges }, { settings, credentials }, now) {
+    const message = JSON.stringify({
       event_id: eventId,
       app_id: appId,
       platform_connection_id: connectionId,
       to,
       message: { text, role },
     })
+    const body = `${message.slice(0, -1)},"edges":${edges.byType},"edge_list":${edges.list}}`
     return {
       url: settings['url'] as string,
       headers: {
