@@ -27,16 +27,31 @@ const hmacKeys = new LRUCache<string, KeyObject>({ max: 10_000 })
 /** A new signing secret in the form of the Standard Webhooks specification: `whsec_` and 32 random bytes. */
 export const newSigningSecret = (): string => PREFIX + randomBytes(32).toString('base64')
 
-/** Whether a text is a secret that any Standard Webhooks library takes: 24 to 64 bytes in proper base64. */
-export function isSigningSecret(text: string): boolean {
-  const encoded = text.slice(PREFIX.length)
-  const key = Buffer.from(encoded, 'base64')
-  return text.startsWith(PREFIX) && key.toString('base64') === encoded && key.length >= 24 && key.length <= 64
+/** Characters of a secret that somebody chose. */
+export const SECRET_LENGTH = { least: 8, most: 256 }
+
+/**
+ * What keeps a text from being a signing secret; undefined for a good one. One that begins with `whsec_` is
+ * base64 in either alphabet, padded or not; of any other text the UTF-8 bytes are the key.
+ */
+export function faultOfSecret(text: string): string | undefined {
+  const { least, most } = SECRET_LENGTH
+  const length = Array.from(text).length
+  if (length < least || length > most) return `must have ${least} to ${most} characters`
+  if (!text.isWellFormed()) return 'must not hold half of a surrogate pair'
+  if (!text.startsWith(PREFIX) || isBase64(text.slice(PREFIX.length))) return undefined
+  return 'begins with whsec_, so what follows must be base64 (padded or not, of either alphabet)'
+}
+
+function isBase64(text: string): boolean {
+  const [, digits = '', padding = ''] = /^([A-Za-z0-9+/_-]+)(={0,2})$/.exec(text) ?? []
+  const over = digits.length % 4
+  return digits !== '' && over !== 1 && (padding === '' || over + padding.length === 4)
 }
 
 /** With what a request is signed: at least one secret or key. */
 export interface Signers {
-  /** Made by `newSigningSecret`, the newest first: one `v1` signature (HMAC-SHA256) each. */
+  /** As `faultOfSecret` takes them, the newest first: one `v1` signature (HMAC-SHA256) each. */
   secrets: readonly string[]
   /** ed25519 private keys, the newest first: one `v1a` signature each. */
   keys?: readonly KeyObject[]
@@ -86,9 +101,14 @@ export function verifySigned(
 
 function hmacOf(secret: string, content: Buffer): Buffer {
   let key = hmacKeys.get(secret)
-  if (!key) hmacKeys.set(secret, (key = createSecretKey(secret.slice(PREFIX.length), 'base64')))
+  if (!key) hmacKeys.set(secret, (key = keyOf(secret)))
   return createHmac('sha256', key).update(content).digest()
 }
+
+const keyOf = (secret: string): KeyObject =>
+  secret.startsWith(PREFIX)
+    ? createSecretKey(secret.slice(PREFIX.length), 'base64')
+    : createSecretKey(secret, 'utf8')
 
 /** A new ed25519 private key. Its public half: `publicBytes`. */
 export const newSigningKey = (): KeyObject => generateKeyPairSync('ed25519').privateKey

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { readArguments } from '../../src/commands/listen/arguments.ts'
-import { isSigningSecret, newSigningSecret } from '../../src/platform/signing.ts'
+import { faultOfSecret, newSigningSecret } from '../../src/platform/signing.ts'
 import { startListening } from '../helpers/listening.ts'
 
 const KEY = 'hg_key_of_the_tests'
@@ -22,7 +22,8 @@ t.test('what is used unless told', async (t) => {
     after: undefined,
     timeoutMs: 15_000,
   })
-  t.ok(isSigningSecret(options!.secret))
+  t.equal(faultOfSecret(options!.secret), undefined)
+  t.match(options!.secret, /^whsec_/)
 })
 
 t.test('what is told', async (t) => {
@@ -67,8 +68,8 @@ t.test('bad arguments end it with the usage', async (t) => {
     [[...FORWARD, '--timeout', '86401'], /--timeout is not/],
     [[...FORWARD, '--url', 'localhost'], /--url is not an http/],
     [[...FORWARD, '--url', 'http://localhost/?a=1'], /--url must end before/],
-    [[...FORWARD, '--secret', KEY], /--secret is not a signing secret/],
-    [[...FORWARD, '--secret', secret.slice(0, -1)], /--secret is not a signing secret/],
+    [[...FORWARD, '--secret', 'short'], /--secret is not a signing secret: it must have 8 to 256 characters/],
+    [[...FORWARD, '--secret', `${secret}=`], /--secret is not a signing secret: it begins with whsec_/],
   ]
   for (const [args, complaint] of bad) {
     const listening = startListening(t, args, { HELIOGRAPH_API_KEY: KEY })

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig } from '../../config.ts'
 import { PATTERN_FORM } from '../../features/subscriptions/index.ts'
-import { isSigningSecret, newSigningSecret } from '../../platform/signing.ts'
+import { faultOfSecret, newSigningSecret } from '../../platform/signing.ts'
 import { keptDefaultKey } from '../../default-app.ts'
 
 const DEFAULT_SERVICE = 'http://127.0.0.1:3000'
@@ -14,7 +14,7 @@ Posts the events of an app to a URL of yours as they are appended, signed as web
   --forward URL      where to post them, such as http://localhost:4000/hooks
   --types PATTERNS   which events, such as 'order.*,message.inbound' (default: all)
   --after POSITION   begin after this position of the log; 0 is its beginning (default: only new events)
-  --secret SECRET    what to sign with, whsec_… (default: a new one)
+  --secret SECRET    what to sign with (default: a new one)
   --timeout SECONDS  how long the URL has to answer (default: 15)
   --url URL          the service (default: HELIOGRAPH_URL, or ${DEFAULT_SERVICE})
   --help             print this
@@ -126,9 +126,8 @@ function positionIn(text: string | undefined): number | undefined {
 
 function secretIn(text: string | undefined): string {
   if (text === undefined) return newSigningSecret()
-  if (!isSigningSecret(text)) {
-    throw new UsageError('--secret is not a signing secret: whsec_ and 24 to 64 bytes in base64.')
-  }
+  const fault = faultOfSecret(text)
+  if (fault !== undefined) throw new UsageError(`--secret is not a signing secret: it ${fault}.`)
   return text
 }
 

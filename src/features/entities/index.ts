@@ -19,7 +19,7 @@ export {
   type PlatformUserService,
 } from './platform-users.ts'
 export { File, PlatformUser, User } from './schemas.ts'
-export { readSentEdges, sentEdges, type LinkedEdge, type SentEdges } from './sent-edges.ts'
+export { readSentEdges, sentEdges, type SentEdges } from './sent-edges.ts'
 export { createUserService, type UserService } from './users.ts'
 
 const access = { read: 'entities:read', write: 'entities:write' } as const

@@ -123,7 +123,7 @@ export const mutations = {
     const input = checkSubscription({
       ...rest,
       destination: { type: 'webhook', url: targetUrl },
-      secret: secret === null || secret === undefined ? undefined : toSigningSecret(secret),
+      secret: secret ?? undefined,
     })
     return context.deps.subscriptions.create(context.key.appId, input)
   },
@@ -157,7 +157,3 @@ function keyed(idempotencyKey: string | null | undefined): { idempotencyKey?: st
   }
   return { idempotencyKey }
 }
-
-/** A text that does not begin as a Standard Webhooks secret stands for its bytes. */
-const toSigningSecret = (secret: string): string =>
-  secret.startsWith('whsec_') ? secret : `whsec_${Buffer.from(secret, 'utf8').toString('base64')}`

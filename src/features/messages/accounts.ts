@@ -1,6 +1,6 @@
 import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
-import { isSigningSecret } from '../../platform/signing.ts'
+import { faultOfSecret } from '../../platform/signing.ts'
 import type { Account } from './drivers/driver.ts'
 import { DRIVERS } from './drivers/index.ts'
 
@@ -26,9 +26,8 @@ export function checkAccount(platform: string, account: Partial<Account>): void 
     }
   }
   const secret = account.credentials?.['secret']
-  if (secret !== undefined && errors.length === 0 && !isSigningSecret(secret)) {
-    errors.push({ pointer: '/credentials/secret', detail: 'must be whsec_ and 24 to 64 bytes in base64' })
-  }
+  const fault = secret !== undefined && errors.length === 0 ? faultOfSecret(secret) : undefined
+  if (fault !== undefined) errors.push({ pointer: '/credentials/secret', detail: fault })
   if (errors.length > 0) {
     throw new Problem('validation-failed', `This is not what ${platform} needs: see "errors".`, errors)
   }

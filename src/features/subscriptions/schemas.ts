@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { Nullable, SigningSecret, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 import { DestinationForm } from '../destinations/index.ts'
 import { PayloadFilter } from './filter.ts'
 import { Batching, Concurrency, Ordering, RateLimit } from './flow.ts'
@@ -20,10 +20,9 @@ const EventPatterns = Type.Array(EventPattern, {
   examples: [['order.*', 'message.inbound']],
 })
 
-const SigningSecret = Type.String({
-  pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$',
-  description: 'Signs the requests (Standard Webhooks, HMAC-SHA256): `whsec_` and 24 to 64 bytes in base64.',
-  examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
+const Secret = SigningSecret({
+  description:
+    'Signs the requests (Standard Webhooks, HMAC-SHA256). `whsec_` and a key in base64, or any other text, whose UTF-8 bytes are the key. Best left out: then one is made that every library takes.',
 })
 
 const Transformation = Text(16_384, {
@@ -92,7 +91,7 @@ export const Subscription = Type.Object(
 )
 
 export const CreatedSubscription = Type.Object(
-  { ...Subscription.properties, secret: SigningSecret },
+  { ...Subscription.properties, secret: Secret },
   { $id: 'CreatedSubscription', description: 'The secret is shown this once.' },
 )
 
@@ -101,7 +100,7 @@ export const NewSubscription = Type.Object(
     name: Text(200, { examples: ['warehouse'] }),
     eventPatterns: EventPatterns,
     destination: DestinationForm,
-    secret: Type.Optional(SigningSecret),
+    secret: Type.Optional(Secret),
     ...Type.Partial(Type.Object(OPTIONS)).properties,
   },
   { additionalProperties: false },
@@ -114,7 +113,7 @@ export const SubscriptionChange = Type.Partial(Type.Omit(NewSubscription, ['secr
 
 export const SecretRotation = Type.Object(
   {
-    secret: Type.Optional(SigningSecret),
+    secret: Type.Optional(Secret),
     overlapSeconds: Type.Optional(
       Type.Integer({
         minimum: 0,
@@ -128,7 +127,7 @@ export const SecretRotation = Type.Object(
 
 export const RotatedSecret = Type.Object(
   {
-    secret: SigningSecret,
+    secret: Secret,
     oldSecretsUntil: Nullable(Timestamp(), { description: 'When the last of the older ones ends.' }),
   },
   { $id: 'RotatedSecret', description: 'The secret is shown this once.' },

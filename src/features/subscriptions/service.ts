@@ -8,7 +8,7 @@ import { toPage, type Page } from '../../platform/http/pagination.ts'
 import { newId } from '../../platform/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
-import { isSigningSecret, newSigningSecret } from '../../platform/signing.ts'
+import { faultOfSecret, newSigningSecret } from '../../platform/signing.ts'
 import { TransformationError } from '../../platform/transformation/transformation.ts'
 import { hide, kindOf, reveal, type DestinationSettings, type HiddenSettings } from '../destinations/index.ts'
 import { cancelOwed } from './cancel.ts'
@@ -214,9 +214,10 @@ export function createSubscriptionService(options: {
 export type SubscriptionService = ReturnType<typeof createSubscriptionService>
 
 function refuseBadSecret(secret: string): void {
-  if (isSigningSecret(secret)) return
-  throw new Problem('validation-failed', 'Leave the secret out to have one made.', [
-    { pointer: '/secret', detail: 'must be whsec_ and 24 to 64 bytes in base64' },
+  const fault = faultOfSecret(secret)
+  if (fault === undefined) return
+  throw new Problem('validation-failed', 'The secret cannot be used. Leave it out to have one made.', [
+    { pointer: '/secret', detail: fault },
   ])
 }
 

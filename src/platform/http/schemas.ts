@@ -1,4 +1,5 @@
 import { Type, type SchemaOptions, type Static, type TSchema, type TUnsafe } from '@sinclair/typebox'
+import { SECRET_LENGTH } from '../signing.ts'
 import { PROBLEMS, problemType, type ProblemName } from './problems.ts'
 
 const UUID_FORM = '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
@@ -21,6 +22,15 @@ export const Nullable = <S extends TSchema>(schema: S, options: SchemaOptions = 
 /** Text that Postgres stores as it is: without zero characters and halves of surrogate pairs. */
 export const Text = (maxLength: number, options: SchemaOptions = {}) =>
   Type.String({ minLength: 1, maxLength, pattern: '^[^\\u0000\\ud800-\\udfff]*$', ...options })
+
+/** A secret that signs; `faultOfSecret` has what a schema cannot say of it. */
+export const SigningSecret = (options: SchemaOptions = {}) =>
+  Type.String({
+    minLength: SECRET_LENGTH.least,
+    maxLength: SECRET_LENGTH.most,
+    examples: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
+    ...options,
+  })
 
 /** An object with any members. (`Type.Record` looks at each name, and leaves out those with a line break.) */
 export const AnyObject = (options: SchemaOptions = {}) =>

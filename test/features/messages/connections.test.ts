@@ -52,7 +52,7 @@ const ACCOUNTS: Record<string, { good: object; bad: [object, string][] }> = {
     bad: [
       [{ settings: { url: 'example.com' } }, '/settings/url'],
       [{ settings: { url: 'ftp://example.com/' } }, '/settings/url'],
-      [{ credentials: { secret: 'a secret' } }, '/credentials/secret'],
+      [{ credentials: { secret: 'secret' } }, '/credentials/secret'],
       [{ credentials: { secret: `whsec_${'A'.repeat(33)}` } }, '/credentials/secret'],
     ],
   },

@@ -163,7 +163,15 @@ t.test('rotations that cannot be made change nothing', async (t) => {
       { ...malformed, pointers: ['/overlapSeconds'] },
       String(overlapSeconds),
     )
-  for (const secret of ['', 'whsec_short', `whsec_${'A'.repeat(33)}`, `whsec_${'é'.repeat(32)}`, 5, null])
+  for (const secret of [
+    '',
+    'whsec_short',
+    'x',
+    `whsec_${'A'.repeat(33)}`,
+    `whsec_${'é'.repeat(32)}`,
+    5,
+    null,
+  ])
     expectProblem(t, await rotate({ secret }), { ...malformed, pointers: ['/secret'] }, String(secret))
   expectProblem(t, await rotate({ overlap: 1 }), { ...malformed, pointers: ['/overlap'] }, 'unknown member')
   const stranger = await service.client()

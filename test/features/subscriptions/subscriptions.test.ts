@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { Webhook } from 'standardwebhooks'
 import t from 'tap'
 import { expectProblem } from '../../helpers/problems.ts'
@@ -110,10 +111,18 @@ t.test('subscriptions', async (t) => {
     for (let number = 0; number < 5; number++)
       secrets.add((await client.post('/subscriptions', subscription)).body.secret)
     t.equal(secrets.size, 5)
-    for (const bytes of [24, 25, 26, 32, 63, 64]) {
-      const secret = `whsec_${base64(bytes)}`
+    const given = [
+      ...[1, 2, 3, 24, 25, 26, 32, 64, 186].map((bytes) => `whsec_${base64(bytes)}`),
+      'my-webhook-secret',
+      '12345678',
+      'x'.repeat(256),
+      'ü 😀 店\u0000\n"',
+      ' whsec_?',
+      'WHSEC_ü!',
+    ]
+    for (const secret of given) {
       const { status, body } = await client.post('/subscriptions', { ...subscription, secret })
-      t.strictSame([status, body.secret], [201, secret], `${bytes} bytes`)
+      t.strictSame([status, body.secret], [201, secret], secret)
     }
     const { rows } = await service.deps.pool.query('select subscriptions::text as row from subscriptions')
     for (const secret of secrets)
@@ -124,14 +133,13 @@ t.test('subscriptions', async (t) => {
         )
   })
 
-  t.test('bad secrets are refused: those that a receiver could not use', async (t) => {
+  t.test('bad secrets are refused: too short, too long, or no base64 after whsec_', async (t) => {
     const client = await service.client()
-    // The last ones are no base64 (RFC 4648): Node reads them all the same, other languages’ libraries may not.
     const bad: unknown[] = [
-      ['', 'whsec_', base64(32), `whsek_${base64(32)}`, `WHSEC_${base64(32)}`, ` whsec_${base64(32)}`],
-      [`whsec_${base64(23)}`, `whsec_${base64(65)}`, `whsec_${base64(32)}\n`, `whsec_${'ü'.repeat(32)}`],
-      [5, null, `whsec_${'-_'.repeat(16)}`, `whsec_${'A'.repeat(33)}`, `whsec_${'A'.repeat(34)}`],
-      [`whsec_${'A'.repeat(43)}`, `whsec_${'A'.repeat(32)}=`, `whsec_${'A'.repeat(43)}==`],
+      ['', 'x'.repeat(7), '😀'.repeat(7), 'x'.repeat(257), '\ud83d'.repeat(8), 'whsec_', 5, null],
+      [`whsec_${base64(32)}\n`, `whsec_${'ü'.repeat(32)}`, `whsec_${base64(188)}`, 'whsec_my secret'],
+      // RFC 4648: Node reads them all the same, other languages’ libraries may not.
+      [`whsec_${'A'.repeat(33)}`, `whsec_${'A'.repeat(32)}=`, `whsec_${'A'.repeat(43)}==`, 'whsec_AB=C'],
     ].flat()
     for (const secret of bad) {
       const answer = await client.post('/subscriptions', { ...subscription, secret })
@@ -249,16 +257,35 @@ t.test('subscriptions', async (t) => {
 t.test('a subscription’s secret signs what it gets, given or made', async (t) => {
   const service = await startService(t)
   const client = await service.client()
-  for (const given of [undefined, `whsec_${base64(24)}`, `whsec_${base64(64)}`]) {
+  const text = 'my-webhook-secret ü😀'
+  const url = Buffer.alloc(32, 0xfb).toString('base64url')
+  /** What is given, and the key that it stands for. */
+  const secrets: [given: string | undefined, key: Buffer | undefined][] = [
+    [undefined, undefined],
+    [`whsec_${base64(24)}`, undefined],
+    [`whsec_${base64(64)}`, undefined],
+    [`whsec_${url}`, Buffer.alloc(32, 0xfb)],
+    [`whsec_${url}=`, Buffer.alloc(32, 0xfb)],
+    [`whsec_${base64(32).replace('=', '')}`, Buffer.from(base64(32), 'base64')],
+    [text, Buffer.from(text)],
+    ['12345678', Buffer.from('12345678')],
+  ]
+  for (const [given, key] of secrets) {
     const receiver = await startReceiver(t)
     const destination = { type: 'webhook', url: receiver.url }
     const { body } = await client.post('/subscriptions', { ...subscription, destination, secret: given })
     const { body: event } = await client.post('/events', { type: 'order.placed', payload: { x: 'ü' } })
     const [received] = await receiver.waitFor(1)
     const headers = received?.headers as Record<string, string>
-    const verified = new Webhook(body.secret).verify(received?.text ?? '', headers) as { event_id: string }
-    t.equal(verified.event_id, event.id)
-    t.throws(() => new Webhook(`whsec_${base64(32)}`).verify(received?.text ?? '', headers), 'and no other')
+    const library = new Webhook(key ? key.toString('base64') : body.secret)
+    const verified = library.verify(received?.text ?? '', headers) as { event_id: string }
+    t.equal(verified.event_id, event.id, given ?? 'made')
+    if (key) {
+      const { 'webhook-id': id, 'webhook-timestamp': time, 'webhook-signature': signatures } = headers
+      const hmac = createHmac('sha256', key).update(`${id}.${time}.${received?.text}`).digest('base64')
+      t.equal(signatures?.split(' ')[0], `v1,${hmac}`, 'by hand')
+    }
+    t.throws(() => new Webhook(`whsec_${base64(33)}`).verify(received?.text ?? '', headers), 'and no other')
     await client.delete(`/subscriptions/${body.id}`)
   }
 })

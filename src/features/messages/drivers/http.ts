@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { compileWhenUsed } from '../../../platform/json-schema/json-schema.ts'
-import { Timestamp } from '../../../platform/http/schemas.ts'
+import { SigningSecret, Timestamp } from '../../../platform/http/schemas.ts'
 import { signedHeaders, verifySigned } from '../../../platform/signing.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound-http.ts'
 import { headerOf, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
@@ -57,9 +57,9 @@ export const http: PlatformDriver = {
   ),
   credentials: Type.Object(
     {
-      secret: Type.String({
-        pattern: '^whsec_[A-Za-z0-9+/]{32,86}={0,2}$',
-        description: 'Signs in both directions: `whsec_` and 24 to 64 bytes in base64.',
+      secret: SigningSecret({
+        description:
+          'Signs in both directions: `whsec_` and a key in base64, or any other text, whose UTF-8 bytes are the key.',
       }),
     },
     { additionalProperties: false },
