@@ -68,7 +68,7 @@ for (const backend of BACKENDS) {
     t.ok(
       messages.every(({ data }, index) => {
         const { id, appId, type, createdAt } = JSON.parse(data)
-        const expected = `{"event_id":"${id}","event_type":"${type}","app_id":"${appId}","payload":${EVENTS[index]?.payload},"edges":[],"created_at":"${createdAt}"}`
+        const expected = `{"event_id":"${id}","event_type":"${type}","app_id":"${appId}","payload":${EVENTS[index]?.payload},"edges":{},"edge_list":[],"created_at":"${createdAt}"}`
         return delivered.get(id) === expected
       }),
       'delivered to the letter, under the id of the event',

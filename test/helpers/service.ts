@@ -3,6 +3,7 @@ import { request, type Dispatcher } from 'undici'
 import { buildApi } from '../../src/api.ts'
 import { loadConfig } from '../../src/config.ts'
 import { buildDeps, type Deps } from '../../src/deps.ts'
+import { SCOPES } from '../../src/platform/http/auth.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { startWorker } from '../../src/worker.ts'
 import { createTestDatabase, createTestRedis } from './environment.ts'
@@ -101,9 +102,22 @@ export interface Client {
 
 export async function createClient(baseUrl: string, name = 'test'): Promise<Client> {
   const { body } = await call(baseUrl, 'POST', '/apps', { key: ADMIN_KEY, body: { name } })
-  const key: string = body.apiKey
+  return clientOf(baseUrl, body.id, body.apiKey)
+}
+
+/** An app with a key that may also import, for events that only the service itself appends otherwise. */
+export async function createImporter(baseUrl: string): Promise<Client> {
+  const { appId } = await createClient(baseUrl)
+  const { body } = await call(baseUrl, 'POST', `/apps/${appId}/api-keys`, {
+    key: ADMIN_KEY,
+    body: { name: 'import', scopes: SCOPES },
+  })
+  return clientOf(baseUrl, appId, body.apiKey)
+}
+
+function clientOf(baseUrl: string, appId: string, key: string): Client {
   const client: Client = {
-    appId: body.id,
+    appId,
     key,
     get: (path) => call(baseUrl, 'GET', path, { key }),
     post: (path, content, headers) =>

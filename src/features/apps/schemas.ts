@@ -5,7 +5,8 @@ import { Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 const Scopes = Type.Array(Type.Union(SCOPES.map((scope) => Type.Literal(scope))), {
   minItems: 1,
   uniqueItems: true,
-  description: 'What the key may be used for.',
+  description:
+    'What the key may be used for. `events:import` allows it, where it may append events, to append those of the built-in types that only the service itself appends otherwise (`message.*`, `user.*`, `system.*`, `link_code.*`).',
   examples: [['events:write', 'events:read']],
 })
 
@@ -26,7 +27,10 @@ export const NewApp = Type.Object(
 
 export const CreatedApp = Type.Object(
   { ...App.properties, apiKey: ApiKeySecret },
-  { $id: 'CreatedApp', description: 'The new app with its first key, which has every scope.' },
+  {
+    $id: 'CreatedApp',
+    description: 'The new app with its first key, which has every scope but `events:import`.',
+  },
 )
 
 export const ApiKey = Type.Object(
@@ -42,7 +46,10 @@ export const ApiKey = Type.Object(
 
 export const NewApiKey = Type.Object(
   { name: Text(200, { examples: ['ingest'] }), scopes: Type.Optional(Scopes) },
-  { additionalProperties: false, description: 'Without `scopes` the key has every scope.' },
+  {
+    additionalProperties: false,
+    description: 'Without `scopes` the key has every scope but `events:import`.',
+  },
 )
 
 export const CreatedApiKey = Type.Object(

@@ -1,5 +1,5 @@
 import type { Database } from '../../platform/postgres/pool.ts'
-import { SCOPES } from '../../platform/http/auth.ts'
+import { USUAL_SCOPES } from '../../platform/http/auth.ts'
 import { notFound } from '../../platform/http/problems.ts'
 import { toPage, type Page } from '../../platform/http/pagination.ts'
 import { newId } from '../../platform/ids.ts'
@@ -26,7 +26,7 @@ export function createAppService(db: Database, keys: KeyFinder) {
   }
 
   return {
-    /** Creates an app, its empty log and a key with every scope, which is shown this once. */
+    /** Creates an app, its empty log and a key with every scope but `events:import`, which is shown this once. */
     create: (name: string) =>
       db.transaction().execute(async (transaction) => {
         const id = newId()
@@ -36,7 +36,7 @@ export function createAppService(db: Database, keys: KeyFinder) {
           .returningAll()
           .executeTakeFirstOrThrow()
         await transaction.insertInto('app_logs').values({ app_id: id }).execute()
-        const { apiKey } = await insertKey(transaction, id, FIRST_KEY_NAME, SCOPES)
+        const { apiKey } = await insertKey(transaction, id, FIRST_KEY_NAME, USUAL_SCOPES)
         return { ...toApp(app), apiKey }
       }),
 
@@ -75,7 +75,7 @@ export function createAppService(db: Database, keys: KeyFinder) {
       return toApp(row)
     },
 
-    async createKey(appId: string, name: string, scopes: readonly string[] = SCOPES) {
+    async createKey(appId: string, name: string, scopes: readonly string[] = USUAL_SCOPES) {
       await requireApp(appId)
       return insertKey(db, appId, name, scopes)
     },

@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { appIdOf } from '../../platform/http/auth.ts'
+import { keyOf } from '../../platform/http/auth.ts'
 import { Problem, type ProblemName } from '../../platform/http/problems.ts'
 import { addJsonType } from '../../platform/http/raw-json.ts'
 import { BODY_PROBLEMS, inMediaTypes, ref, responses } from '../../platform/http/schemas.ts'
@@ -16,6 +16,7 @@ import {
   readCloudEvents,
   withoutNulls,
 } from './cloud-events.ts'
+import { refuseReserved } from './reserved.ts'
 import { readBatch, readEvent, type Limits } from './request-body.ts'
 import { answeredEither, answeredList, EVENT_SCHEMAS, sendAppended } from './replies.ts'
 import type { EventReader } from './reads.ts'
@@ -58,8 +59,9 @@ export const appendRoutes =
       events: PreparedBody[],
       isBatch: boolean,
     ): Promise<FastifyReply> {
+      refuseReserved(keyOf(request), events, (index) => `${pointerOf(request, isBatch, index)}/type`)
       const { 'idempotency-key': idempotencyKey } = request.headers as Static<typeof IdempotencyHeaders>
-      const appended = await appender.append(appIdOf(request), events, {
+      const appended = await appender.append(keyOf(request).appId, events, {
         isBatch,
         ...(idempotencyKey !== undefined && { idempotencyKey }),
       })
@@ -164,6 +166,12 @@ function bodyType(request: FastifyRequest): string {
     throw new Problem('validation-failed', 'The body is not as it should be: it is missing.')
   }
   return mediaTypeOf(request)
+}
+
+/** Where an event stands in a body. */
+function pointerOf(request: FastifyRequest, isBatch: boolean, index: number): string {
+  if (!isBatch) return ''
+  return mediaTypeOf(request) === CLOUD_EVENT_BATCH ? `/${index}` : `/events/${index}`
 }
 
 const mediaTypeOf = ({ headers }: FastifyRequest): string =>

@@ -3,7 +3,7 @@ import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { Text } from '../../platform/http/schemas.ts'
 import { kindOf } from '../destinations/index.ts'
-import { NewEventBody, NewEventType, readEvent } from '../events/index.ts'
+import { NewEventBody, NewEventType, readEvent, refuseReserved } from '../events/index.ts'
 import { Activation, NewLinkCode } from '../identities/index.ts'
 import { NewMessage } from '../messages/index.ts'
 import { NewSubscription } from '../subscriptions/index.ts'
@@ -89,6 +89,7 @@ export const mutations = {
       })),
     })
     const event = readEvent(JSON.stringify(body), body, { maxPayloadBytes: deps.config.MAX_PAYLOAD_BYTES })
+    refuseReserved(key, [event], () => '/eventType')
     const { events } = await deps.appender.append(key.appId, [event], keyed(idempotencyKey))
     return nodeOf(context, (events[0] as (typeof events)[0]).event)
   },

@@ -6,6 +6,7 @@ import { Problem } from './problems.ts'
 export const SCOPES = [
   'events:read',
   'events:write',
+  'events:import',
   'event-types:read',
   'event-types:write',
   'subscriptions:read',
@@ -27,6 +28,12 @@ export const SCOPES = [
 ] as const
 
 export type Scope = (typeof SCOPES)[number]
+
+/** Rights that a key has only when they are asked for: to say what the service itself says. */
+const ASKED_FOR: ReadonlySet<Scope> = new Set(['events:import'])
+
+/** The rights of a key that nobody said more about. */
+export const USUAL_SCOPES = SCOPES.filter((scope) => !ASKED_FOR.has(scope))
 
 /** Whoever holds a key of an app. */
 export interface AppKey {
@@ -103,8 +110,11 @@ export function bearerToken(request: FastifyRequest): string | undefined {
   return scheme?.toLowerCase() === 'bearer' && token ? token : undefined
 }
 
-/** The app whose key the request carries. Only for routes whose access is a scope. */
-export function appIdOf(request: FastifyRequest): string {
+/** The key that the request carries. Only for routes whose access is a scope. */
+export function keyOf(request: FastifyRequest): AppKey {
   if (!request.appKey) throw new Error('This route does not require an app key.')
-  return request.appKey.appId
+  return request.appKey
 }
+
+/** The app of that key. */
+export const appIdOf = (request: FastifyRequest): string => keyOf(request).appId

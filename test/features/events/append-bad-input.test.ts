@@ -161,9 +161,16 @@ const WRONG_FORM: Case[] = [
 ]
 
 const REFUSED: Case[] = [
-  ...['message.foo', 'message.', 'user.x', 'system.x', 'link_code.x', 'system.collection.create'].map(
-    (type) => ({ what: `type ${type}`, body: { ...event, type }, expected: reserved }),
-  ),
+  ...[
+    'message.foo',
+    'message.',
+    'user.x',
+    'system.x',
+    'link_code.x',
+    'system.collection.create',
+    'message.inbound',
+    'user.merged',
+  ].map((type) => ({ what: `type ${type}`, body: { ...event, type }, expected: reserved })),
   {
     what: 'an unknown origin',
     body: { ...event, originEventId: UNKNOWN_ID },
@@ -239,7 +246,7 @@ t.test('what cannot be an event is refused and leaves no trace', async (t) => {
     const taken: Record<string, unknown> = {
       'the longest type': { ...event, type: 'x'.repeat(200) },
       'a type that only looks reserved': { ...event, type: 'messages.foo' },
-      'a built-in type of a reserved kind': { ...event, type: 'message.inbound' },
+      'a built-in type of no reserved kind': { ...event, type: 'order.placed' },
       'no edges': { ...event, edges: [] },
       '50 edges': { ...event, edges: edges(50) },
       'long ids of any characters': { ...event, externalId: '😀'.repeat(200), orgid: '"\\{},\t'.repeat(20) },

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { httpConnection } from '../../helpers/connections.ts'
 import { positionsOf } from '../../helpers/pages.ts'
-import { startService, type Client, type Service } from '../../helpers/service.ts'
+import { createImporter, startService, type Client, type Service } from '../../helpers/service.ts'
 
 const UNKNOWN_ID = '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'
 
@@ -42,7 +42,7 @@ async function createAll(client: Client) {
 
 t.test('events with the entities behind their edges', async (t) => {
   const service = await startService(t, { worker: false })
-  const client = await service.client()
+  const client = await createImporter(service.url)
   const { edges, entities, event, file, user } = await createAll(client)
   const wanted = edges.map((each, index) => ({ ...each, entity: entities[index] }))
 
@@ -71,7 +71,7 @@ t.test('events with the entities behind their edges', async (t) => {
   })
 
   t.test('those of another app never appear', async (t) => {
-    const other = await service.client()
+    const other = await createImporter(service.url)
     const { body: own } = await other.post('/events', { type: 'message.outbound', payload: {}, edges })
     const { body } = await other.get(`/events/${own.id}?include=entities`)
     t.strictSame(
@@ -101,7 +101,7 @@ async function statementsOf(service: Service, run: () => Promise<unknown>): Prom
 
 t.test('a page takes as many statements for a hundred events as for one', async (t) => {
   const service = await startService(t, { worker: false })
-  const client = await service.client()
+  const client = await createImporter(service.url)
   const { edges } = await createAll(client)
   const users: { id: string }[] = []
   for (let number = 0; number < 10; number++)
@@ -133,7 +133,7 @@ t.test('a page takes as many statements for a hundred events as for one', async 
 
 t.test('an edge to a user is one to whoever it turned out to be', async (t) => {
   const service = await startService(t, { worker: false })
-  const client = await service.client()
+  const client = await createImporter(service.url)
   const connection = await create(client, '/platform-connections', httpConnection())
   const people = []
   for (let number = 0; number < 3; number++) {
@@ -184,7 +184,7 @@ t.test('an edge to a user is one to whoever it turned out to be', async (t) => {
 
 t.test('an entity with edges of very many types', async (t) => {
   const service = await startService(t, { worker: false })
-  const client = await service.client()
+  const client = await createImporter(service.url)
   const user = await create(client, '/users', { name: 'Ada' })
   const events = Array.from({ length: 60 }, (_, number) => ({
     type: 'a.b',

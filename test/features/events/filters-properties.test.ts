@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { putDelivery, statusOf, type DeliveryState } from '../../helpers/deliveries.ts'
 import { readPages, type ListedEvent } from '../../helpers/pages.ts'
-import { startService, type Client, type Service } from '../../helpers/service.ts'
+import { createImporter, startService, type Client, type Service } from '../../helpers/service.ts'
 
 type Json = null | boolean | number | string | Json[] | { [name: string]: Json }
 interface Edge {
@@ -96,7 +96,7 @@ async function appendRandom(client: Client, users: string[]): Promise<Known[]> {
 
 t.test('all pages of any filter are what the filter is in memory', async (t) => {
   const service = await startService(t, { worker: false })
-  const client = await service.client()
+  const client = await createImporter(service.url)
   const users = await createUsers(service, client)
   const log = await appendRandom(client, users)
 

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { positionsOf, readPages } from '../../helpers/pages.ts'
 import { expectProblem } from '../../helpers/problems.ts'
-import { startService } from '../../helpers/service.ts'
+import { createImporter, startService } from '../../helpers/service.ts'
 
 const UNKNOWN_ID = '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'
 const asText = (value: unknown): string => encodeURIComponent(JSON.stringify(value))
@@ -110,7 +110,7 @@ const BAD: Record<string, string[]> = {
 
 t.test('filters of events', async (t) => {
   const service = await startService(t, { worker: false })
-  const client = await service.client()
+  const client = await createImporter(service.url)
   const { status, text } = await client.post('/events/batch', { events: EVENTS })
   t.equal(status, 201, text)
 
@@ -179,7 +179,7 @@ t.test('filters of events', async (t) => {
   })
 
   t.test('an app sees nothing of another, whatever the filter', async (t) => {
-    const other = await service.client()
+    const other = await createImporter(service.url)
     await other.post('/events', { type: 'order', payload: { mine: true } })
     for (const [query, wanted] of Object.entries(SINGLE)) {
       const { rows } = await readPages(other, `/events?${query}`)
@@ -196,7 +196,7 @@ t.test('filters of events', async (t) => {
 
 t.test('children, by their origin', async (t) => {
   const service = await startService(t, { worker: false })
-  const client = await service.client()
+  const client = await createImporter(service.url)
   const { body: origin } = await client.post('/events', { type: 'order', payload: {} })
   const children = Array.from({ length: 5 }, (_, number) => ({
     type: number % 2 === 0 ? 'order.even' : 'order.odd',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { startService, type Client } from '../../helpers/service.ts'
+import { createImporter, startService, type Client } from '../../helpers/service.ts'
 
 interface Listed {
   id: string
@@ -49,7 +49,7 @@ const patternForm = (pattern: string): RegExp =>
 
 t.test('a list of events', async (t) => {
   const service = await startService(t, { worker: false })
-  const client = await service.client()
+  const client = await createImporter(service.url)
   const random = fc.sample(fc.constantFrom(...TYPES), { numRuns: 150, seed: 1 })
   const { body } = await client.post('/events/batch', {
     events: [...random, ...TYPES].map((type, number) => ({ type, payload: { number } })),
@@ -121,7 +121,7 @@ t.test('a list of events', async (t) => {
   })
 
   t.test('events of a deleted type are found under its name', async (t) => {
-    const own = await service.client()
+    const own = await createImporter(service.url)
     await own.post('/events', { type: 'gone.type', payload: {} })
     const { body: types } = await own.get('/event-types?limit=100')
     const { id } = types.data.find(({ name }: { name: string }) => name === 'gone.type')
@@ -138,7 +138,7 @@ t.test('a list of events', async (t) => {
   })
 
   t.test('an empty log', async (t) => {
-    const own = await service.client()
+    const own = await createImporter(service.url)
     for (const query of ['', '?order=asc', '?type=order', '?types=**&limit=1']) {
       const { body: page } = await own.get(`/events${query}`)
       t.strictSame(page, { data: [], pageInfo: { hasNextPage: false, endCursor: null } }, query)
@@ -152,7 +152,7 @@ t.test('cursors stay right while events are appended in between', async (t) => {
   for (const order of ['asc', 'desc'] as const) {
     for (const filter of ['', 'type=kept', 'types=kept,other.*']) {
       t.test(`${order} ${filter}`, async (t) => {
-        const client = await service.client()
+        const client = await createImporter(service.url)
         let number = 0
         const append = async (count: number): Promise<void> => {
           const types = ['kept', 'other', 'other.one']
@@ -186,7 +186,7 @@ t.test('cursors stay right while events are appended in between', async (t) => {
   }
 
   t.test('while many writers append at once', async (t) => {
-    const client = await service.client()
+    const client = await createImporter(service.url)
     const writing = Promise.all(
       Array.from({ length: 4 }, async () => {
         for (let number = 0; number < 60; number++)

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { readPages } from '../../helpers/pages.ts'
 import { expectProblem } from '../../helpers/problems.ts'
-import { startService, type Client } from '../../helpers/service.ts'
+import { createImporter, startService, type Client } from '../../helpers/service.ts'
 
 const UNKNOWN_ID = '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'
 const MESSAGE = {
@@ -24,7 +24,7 @@ const payloadText = (text: string): string => /"payload":(.*),"edges":/s.exec(te
 
 t.test('reports on messages', async (t) => {
   const service = await startService(t, { worker: false })
-  const client = await service.client()
+  const client = await createImporter(service.url)
 
   for (const type of ['message.outbound', 'message.inbound']) {
     for (const status of ['delivered', 'read', 'failed']) {
@@ -116,7 +116,7 @@ t.test('reports on messages', async (t) => {
 
 t.test('reports on other events', async (t) => {
   const service = await startService(t, { worker: false, settings: { MAX_PAYLOAD_BYTES: '2048' } })
-  const client = await service.client()
+  const client = await createImporter(service.url)
   const { id } = await append(client, 'order.placed', { n: 1 })
   const path = `/events/${id}/status`
   const invalid = (...pointers: string[]) => ({ status: 400, type: 'validation-failed', pointers })
@@ -171,7 +171,7 @@ t.test('reports on other events', async (t) => {
   })
 
   t.test('need an event of the app', async (t) => {
-    const other = await service.client()
+    const other = await createImporter(service.url)
     const unknown = { status: 404, type: 'not-found' }
     expectProblem(
       t,
@@ -215,7 +215,7 @@ t.test('reports on other events', async (t) => {
 
 t.test('a report of an unknown type where types are not registered by use', async (t) => {
   const service = await startService(t, { worker: false, settings: { AUTO_REGISTER_EVENT_TYPES: 'false' } })
-  const client = await service.client()
+  const client = await createImporter(service.url)
   await client.post('/event-types', { name: 'order.placed' })
   await client.post('/event-types', { name: 'order.placed.shipped' })
   const { id } = await append(client, 'order.placed')

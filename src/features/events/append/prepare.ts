@@ -4,7 +4,7 @@ import type { Violation } from '../../../platform/json-schema/json-schema.ts'
 import { notFound, Problem } from '../../../platform/http/problems.ts'
 import { newId } from '../../../platform/ids.ts'
 import { sha256 } from '../../../platform/secrets.ts'
-import { isReserved, isSystemType } from '../types/global-types.ts'
+import { isReserved, RESERVED_PREFIXES } from '../types/global-types.ts'
 import type { Routing } from './routing.ts'
 
 export interface Edge {
@@ -93,13 +93,11 @@ export interface PreparedAppend {
 export function unknownTypes(events: readonly NewEvent[], routing: Routing): string[] {
   const names = new Set<string>()
   for (const { type } of events) {
-    if (isSystemType(type))
-      throw new Problem('reserved-event-type', `"${type}": only Heliograph itself appends system events.`)
     if (routing.typeOf(type) !== undefined) continue
     if (isReserved(type)) {
       throw new Problem(
         'reserved-event-type',
-        `"${type}" is not a built-in type, and custom types may not begin with message., user. or link_code.`,
+        `"${type}" is not a built-in type, and custom types may not begin with ${RESERVED_PREFIXES}.`,
       )
     }
     names.add(type)

@@ -63,11 +63,10 @@ const ALL: readonly GlobalType[] = [
 
 export const GLOBAL_TYPES: ReadonlyMap<string, GlobalType> = new Map(ALL.map((entry) => [entry.name, entry]))
 
-/** What custom types may not begin with. */
-const RESERVED_PREFIXES = ['message.', 'user.', 'system.', 'link_code.']
+/** What custom types may not begin with, and clients may not append. */
+const RESERVED = ['message.', 'user.', 'system.', 'link_code.']
 
-export const isReserved = (name: string): boolean =>
-  RESERVED_PREFIXES.some((prefix) => name.startsWith(prefix))
+/** The same in words. */
+export const RESERVED_PREFIXES = 'message., user., system. or link_code.'
 
-/** Types that only Heliograph itself appends: they report what it did. */
-export const isSystemType = (name: string): boolean => name.startsWith('system.')
+export const isReserved = (name: string): boolean => RESERVED.some((prefix) => name.startsWith(prefix))

@@ -10,7 +10,7 @@ import { isStorable } from '../../../platform/postgres/storable.ts'
 import type { DB } from '../../../platform/postgres/tables.ts'
 import type { EventType, EventTypeChange, NewEventType } from '../schemas.ts'
 import { GLOBAL_SCHEMA_VERSION } from './global-schemas.ts'
-import { GLOBAL_TYPES, isReserved, type GlobalType } from './global-types.ts'
+import { GLOBAL_TYPES, isReserved, RESERVED_PREFIXES, type GlobalType } from './global-types.ts'
 import { checkTemplates } from './rooms.ts'
 
 /** Types an app may have: appends look them up in memory, and each new one makes processes read them anew. */
@@ -214,7 +214,7 @@ function refuseReserved(name: string): void {
   if (isReserved(name)) {
     throw new Problem(
       'reserved-event-type',
-      `"${name}": custom types may not begin with message., user., system. or link_code.`,
+      `"${name}": custom types may not begin with ${RESERVED_PREFIXES}`,
     )
   }
 }
