@@ -11,6 +11,7 @@ WORKDIR /app
 RUN install --directory --owner=node --group=node /data
 COPY --from=dependencies /app/node_modules node_modules
 COPY package.json LICENSE ./
+COPY bin bin
 COPY clients clients
 COPY migrations migrations
 COPY src src
@@ -20,5 +21,5 @@ EXPOSE 3000
 # A worker has no port; compose.yaml turns the check off for it.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "src/main.ts"]
+ENTRYPOINT ["node", "bin/heliograph.js"]
 CMD ["all"]

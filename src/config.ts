@@ -2,9 +2,8 @@ import { existsSync } from 'node:fs'
 import { Type, type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { LOG_LEVELS } from './platform/log.ts'
-import { parseAddresses } from './platform/addresses.ts'
+import { parseAddresses, parseCidrs } from './platform/addresses.ts'
 import { checkOrigins } from './platform/http/origins.ts'
-import { parseCidrs } from './platform/outbound-http.ts'
 import { parseDurations } from './platform/durations.ts'
 import { parseMailbox, parseSmtpUrl } from './platform/mail/settings.ts'
 import { parseRedisAddress, type RedisAddress } from './platform/redis-address.ts'
@@ -220,6 +219,11 @@ export const Environment = Type.Object({
   SWEEP_INTERVAL_MS: milliseconds(
     1_000,
     'How often a worker looks for deliveries that the queue lost, in milliseconds.',
+  ),
+  START_TIMEOUT_MS: milliseconds(
+    60_000,
+    'How long a start waits for a Postgres or Redis that cannot be reached yet, in milliseconds. 0: it does not wait.',
+    0,
   ),
   SHUTDOWN_TIMEOUT_MS: milliseconds(20_000, 'How long a stop waits for what is under way, in milliseconds.'),
 })

@@ -60,8 +60,8 @@ import { keepSecret } from './platform/data-dir.ts'
 import { checkFingerprint } from './platform/encryption-key.ts'
 import type { Log } from './platform/log.ts'
 import { createOutboundHttp, type OutboundHttp } from './platform/outbound-http.ts'
-import { startEmbeddedPostgres } from './platform/postgres/embedded.ts'
-import { within } from './platform/within.ts'
+import type { EmbeddedPostgres } from './platform/postgres/embedded.ts'
+import { neededPostgres } from './platform/postgres/needed.ts'
 import { migrate, pendingMigrations, QUEUE_SCHEMA } from './platform/postgres/migrate.ts'
 import {
   createDatabase,
@@ -73,9 +73,12 @@ import {
 import { createProcessLease, type ProcessLease } from './platform/process-lease.ts'
 import { createPostgresQueues, createRedisQueues } from './platform/queue/bullmq.ts'
 import type { Queues } from './platform/queue/port.ts'
+import { untilReachable } from './platform/reachable.ts'
+import { neededRedis } from './platform/redis.ts'
 import { createSecretBox, type SecretBox } from './platform/secrets.ts'
 import { createSnowflakeIds, type SnowflakeIds } from './platform/snowflake-ids.ts'
 import { createTransformer } from './platform/transformation/transformation.ts'
+import { within } from './platform/within.ts'
 
 /** The queue library's own connections: it holds two for listening. */
 const QUEUE_POOL_SIZE = 8
@@ -133,8 +136,10 @@ export interface BuildOptions {
   isWhole?: boolean
   /** Told what is happening, in words for a person. */
   say: (text: string) => void
-  /** Called when the embedded Postgres goes away while it is in use. */
-  onLost: () => void
+  /** The embedded Postgres, on its way; needed where no DATABASE_URL is set, and closed with the rest. */
+  postgres?: Promise<EmbeddedPostgres>
+  /** Ends the waiting for a Postgres or Redis that cannot be reached yet. */
+  signal?: AbortSignal
 }
 
 /**
@@ -142,6 +147,7 @@ export interface BuildOptions {
  *
  * @returns the dependencies and a function that closes them, in the reverse order
  * @throws Error saying what to do when the database cannot be used
+ * @throws the signal's reason, when that ended the waiting
  */
 export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; close: () => Promise<void> }> {
   const { config, log, say } = options
@@ -155,6 +161,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
   }
   try {
     const address = await openPostgres(options, closers)
+    await untilServersAnswer(options)
     const pool = createPool(address, { size: config.DATABASE_POOL_SIZE, name: 'heliograph', log })
     const queuePool = createPool(address, {
       size: QUEUE_POOL_SIZE,
@@ -270,13 +277,23 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
 }
 
 async function openPostgres(
-  { config, say, onLost }: BuildOptions,
+  { config, postgres }: BuildOptions,
   closers: (() => Promise<void>)[],
 ): Promise<PostgresAddress> {
   if (config.DATABASE_URL !== undefined) return config.DATABASE_URL
-  const server = await startEmbeddedPostgres({ dataDir: config.DATA_DIR, say, onLost })
+  if (!postgres) throw new Error('Without DATABASE_URL the embedded Postgres is needed.')
+  const server = await postgres
   closers.push(() => server.stop())
   return server.address
+}
+
+/** Those that somebody else starts, maybe at this moment. */
+function untilServersAnswer({ config, signal, say }: BuildOptions): Promise<void> {
+  const servers = [
+    ...(config.DATABASE_URL === undefined ? [] : [neededPostgres(config.DATABASE_URL)]),
+    ...(config.redis ? [neededRedis(config.redis)] : []),
+  ]
+  return untilReachable(servers, { timeoutMs: config.START_TIMEOUT_MS, signal, say })
 }
 
 async function bringUpToDate(options: BuildOptions, pool: Pool, db: Database): Promise<void> {

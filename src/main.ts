@@ -1,112 +1,70 @@
-import type { FastifyInstance } from 'fastify'
-import { buildApi } from './api.ts'
-import { runMigrate } from './commands/migrate.ts'
-import { runRotateEncryptionKey } from './commands/rotate-encryption-key.ts'
 import { ConfigError, loadConfig, readEnvironment, type Config } from './config.ts'
-import { buildDeps, type Deps } from './deps.ts'
 import { createLog, type Log } from './platform/log.ts'
+import { startEmbeddedPostgres } from './platform/postgres/embedded.ts'
 import { onStopSignal } from './platform/stop-signal.ts'
-import { within } from './platform/within.ts'
-import { startWorker } from './worker.ts'
-import { welcome } from './welcome.ts'
+import type { ServingRole } from './serve.ts'
+import { createStopper } from './stopper.ts'
 
-const ROLES = ['all', 'api', 'worker', 'migrate', 'rotate-encryption-key'] as const
+const ROLES = ['all', 'api', 'worker', 'migrate', 'rotate-encryption-key', 'listen'] as const
 type Role = (typeof ROLES)[number]
 
-/** Extra time for closing connections and the embedded Postgres after what was under way is done. */
-const CLOSE_MARGIN_MS = 15_000
-
 const say = (text: string): void => void process.stdout.write(`${text}\n`)
+const complain = (text: string): void => void process.stderr.write(`${text}\n`)
 
-async function main(role: string): Promise<void> {
+/** Runs a role. Each loads what it needs when it is chosen: that is most of what a start takes. */
+async function main(role: string, args: string[]): Promise<void> {
   if (!isRole(role)) throw new ConfigError(`The roles are ${ROLES.join(', ')}; "${role}" is none of them.`)
-  const config = loadConfig(readEnvironment())
+  const environment = readEnvironment()
+  if (role === 'listen') return listen(args, environment)
+  const config = loadConfig(environment)
   const log = createLog(config.LOG_LEVEL, role)
-  if (role === 'migrate') return runMigrate(config, log, say)
-  if (role === 'rotate-encryption-key') return runRotateEncryptionKey(config, log, say)
+  if (role === 'migrate') {
+    const { runMigrate } = await import('./commands/migrate.ts')
+    return runMigrate(config, log, say)
+  }
+  if (role === 'rotate-encryption-key') {
+    const { runRotateEncryptionKey } = await import('./commands/rotate-encryption-key.ts')
+    return runRotateEncryptionKey(config, log, say)
+  }
   if (config.embedded && role !== 'all') {
     throw new ConfigError(
       `\`npm run ${role}\` needs DATABASE_URL: the embedded Postgres is for \`npm start\`, which runs everything in one process.`,
     )
   }
-  await run(role, config, log)
+  await startServing(role, config, log)
 }
 
-/** Starts the parts of a role and stops them in order when the process is asked to. */
-async function run(role: 'all' | 'api' | 'worker', config: Config, log: Log): Promise<void> {
+/** The embedded Postgres comes up, in processes of its own, while this one loads the rest of the program. */
+async function startServing(role: ServingRole, config: Config, log: Log): Promise<void> {
   const stopper = createStopper(config, log)
   onStopSignal((signal) => stopper.stop(signal, 0))
-  const { deps, close } = await buildDeps({
-    config,
-    log,
-    say,
-    migrate: role === 'all',
-    isWhole: role === 'all',
-    onLost() {
-      log.fatal('the embedded Postgres went away')
-      stopper.stop('postgres lost', 1)
-    },
-  })
-  const app = role === 'worker' ? undefined : await buildApi(deps)
-  const worker = role === 'api' ? undefined : startWorker(deps)
-  stopper.ready(async () => {
-    const timeoutMs = config.SHUTDOWN_TIMEOUT_MS
-    await Promise.all([app && closeApi(app, timeoutMs), worker?.close(timeoutMs)])
-    await close()
-  })
-  if (app) await listen(app, config, deps)
-  log.info({ pid: process.pid }, 'started')
+  const postgres = config.embedded
+    ? startEmbeddedPostgres({
+        dataDir: config.DATA_DIR,
+        say,
+        onLost() {
+          log.fatal('the embedded Postgres went away')
+          stopper.stop('postgres lost', 1)
+        },
+      })
+    : undefined
+  // A failure is told of when it is waited for.
+  postgres?.catch(() => {})
+  const { serve } = await import('./serve.ts')
+  await serve({ role, config, log, say, stopper, ...(postgres && { postgres }) })
 }
 
-/** Ends the streams and waits for the requests under way; after the time is over their connections are cut. */
-const closeApi = (app: FastifyInstance, timeoutMs: number): Promise<void> =>
-  within(timeoutMs, app.close()).catch(() => app.server.closeAllConnections())
-
-async function listen(app: FastifyInstance, config: Config, deps: Deps): Promise<void> {
-  const address = await app.listen({ host: config.HOST, port: config.PORT })
-  say(
-    config.embedded
-      ? await welcome(deps, address)
-      : `Heliograph listens on ${address} (see ${address}/docs).`,
-  )
-}
-
-/** Stops once, and only when there is something that can be stopped: asked earlier, it waits for the start. */
-function createStopper(config: Config, log: Log) {
-  let asked: { reason: string; code: number } | undefined
-  let closeAll: (() => Promise<void>) | undefined
-  let stopping = false
-
-  function stopNow(): void {
-    if (!asked || !closeAll || stopping) return
-    stopping = true
-    const { reason, code } = asked
-    log.info({ reason }, 'stopping')
-    setTimeout(() => {
-      log.fatal('not stopped in time')
-      process.exit(1)
-    }, config.SHUTDOWN_TIMEOUT_MS + CLOSE_MARGIN_MS).unref()
-    closeAll()
-      .then(() => log.info('stopped'))
-      .catch((error: Error) => log.error({ err: error }, 'not stopped cleanly'))
-      .finally(() => process.exit(code))
-  }
-
-  return {
-    stop(reason: string, code: number): void {
-      asked ??= { reason, code }
-      stopNow()
-    },
-    ready(close: () => Promise<void>): void {
-      closeAll = close
-      stopNow()
-    },
-  }
+async function listen(args: string[], environment: NodeJS.ProcessEnv): Promise<void> {
+  const stop = new AbortController()
+  onStopSignal(() => stop.abort())
+  const { runListen } = await import('./commands/listen/run.ts')
+  process.exit(await runListen(args, environment, { say, complain, signal: stop.signal }))
 }
 
 const isRole = (text: string): text is Role => (ROLES as readonly string[]).includes(text)
 
-main(process.argv[2] ?? 'all').catch((error: Error) => {
-  process.stderr.write(`Heliograph did not start. ${error.message}\n`)
+const [role = 'all', ...args] = process.argv.slice(2)
+main(role, args).catch((error: Error) => {
+  complain(`Heliograph did not start. ${error.message}`)
   process.exit(1)
 })

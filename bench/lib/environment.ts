@@ -14,7 +14,7 @@ import { until } from '../../test/helpers/until.ts'
 import { supervise, type Process } from './processes.ts'
 import type { Scope } from './scope.ts'
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts')
+const MAIN = join(import.meta.dirname, '../../bin/heliograph.js')
 
 /** Where a service keeps its data. */
 export interface Stores {

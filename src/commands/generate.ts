@@ -11,6 +11,7 @@ import { publishedSchema } from '../features/graphql/index.ts'
 import { asyncApi } from '../features/observation/index.ts'
 import { createLog } from '../platform/log.ts'
 import { describeSchema } from '../platform/postgres/describe-schema.ts'
+import { startEmbeddedPostgres } from '../platform/postgres/embedded.ts'
 import { run } from '../platform/postgres/server-account.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -22,12 +23,13 @@ const ROOT = join(import.meta.dirname, '../..')
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
   const dataDir = await mkdtemp(join(tmpdir(), 'heliograph-generate-'))
+  const say = (): void => {}
   const { deps, close } = await buildDeps({
     config: loadConfig({ DATA_DIR: dataDir, LOG_LEVEL: 'error' }),
     log: createLog('error', 'generate'),
     migrate: true,
-    say: () => {},
-    onLost: () => {},
+    say,
+    postgres: startEmbeddedPostgres({ dataDir, say, onLost: () => {} }),
   })
   try {
     const files: Record<string, string> = {

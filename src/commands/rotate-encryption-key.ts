@@ -7,8 +7,10 @@ import { checkFingerprint, recordFingerprint } from '../platform/encryption-key.
 import type { Log } from '../platform/log.ts'
 import { startEmbeddedPostgres } from '../platform/postgres/embedded.ts'
 import { pendingMigrations } from '../platform/postgres/migrate.ts'
+import { neededPostgres } from '../platform/postgres/needed.ts'
 import { createDatabase, createPool, type Database } from '../platform/postgres/pool.ts'
 import { resealColumn } from '../platform/postgres/reseal.ts'
+import { untilReachable } from '../platform/reachable.ts'
 import { createSecretBox, type SecretBox } from '../platform/secrets.ts'
 
 const CONNECTIONS = 4
@@ -36,6 +38,8 @@ export async function runRotateEncryptionKey(
     )
   }
   const secrets = createSecretBox(key, config.oldEncryptionKeys)
+  if (config.DATABASE_URL !== undefined)
+    await untilReachable([neededPostgres(config.DATABASE_URL)], { timeoutMs: config.START_TIMEOUT_MS, say })
   const server =
     config.DATABASE_URL === undefined
       ? await startEmbeddedPostgres({ dataDir, say, onLost: () => {} })

@@ -7,7 +7,6 @@ import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { createAddressCheck } from './addresses.ts'
 import { OutboundError, toOutboundError } from './outbound-error.ts'
 
-export { parseCidrs } from './addresses.ts'
 export { OutboundError, toOutboundError } from './outbound-error.ts'
 
 /** Connections open to one origin; several subscriptions may share it. */

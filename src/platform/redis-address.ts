@@ -49,6 +49,17 @@ export function parseRedisAddress(text: string, mode: RedisAddress['mode']): Red
   }
 }
 
+/** Hosts and ports for people, without user and password. */
+export function placeOf(address: RedisAddress): string {
+  if (address.mode === 'single') {
+    const { hostname, port } = new URL(address.url)
+    return `${hostname}:${port || DEFAULT_PORT}`
+  }
+  return address.nodes
+    .map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`)
+    .join(', ')
+}
+
 interface ParsedNode extends RedisNode {
   name: string
   username: string | undefined

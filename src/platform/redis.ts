@@ -1,12 +1,13 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { Log } from './log.ts'
-import type { RedisAddress, RedisClusterAddress } from './redis-address.ts'
+import { ATTEMPT_TIMEOUT_MS, whyUnreachable, type NeededServer } from './reachable.ts'
+import { placeOf, type RedisAddress, type RedisClusterAddress } from './redis-address.ts'
 
 /** Before every key; the braces keep all keys in one slot of a Redis Cluster. */
 export const REDIS_PREFIX = '{heliograph}'
 
 const CONNECT_TIMEOUT_MS = 5_000
-const COMMAND_TIMEOUT_MS = { producer: 5_000, counter: 250 }
+const COMMAND_TIMEOUT_MS = { producer: 5_000, counter: 250, probe: ATTEMPT_TIMEOUT_MS }
 const MAX_RECONNECT_WAIT_MS = 2_000
 /** How soon a command is tried again that met a node which is away, or a slot on its way to another node. */
 const RETRY_COMMAND_MS = 100
@@ -16,9 +17,15 @@ const PRODUCER_TRIES = 5
 const REFRESH_SLOTS_MS = 10_000
 const REFRESH_TIMEOUT_MS = 2_000
 
-type Use = 'producer' | 'consumer' | 'counter'
+type Use = 'producer' | 'consumer' | 'counter' | 'probe'
+
+/** Why a cluster's node is away is not told. */
+const NO_CONNECTION = 'Connection is closed.'
+/** Of replies that say that Redis cannot answer yet. */
+const NOT_YET = /^(LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|BUSY)\b/
 
 const reconnectWait = (times: number): number => Math.min(times * 100, MAX_RECONNECT_WAIT_MS)
+const never = (): null => null
 
 /**
  * Connects to Redis, for good: a lost connection is made anew with growing waits.
@@ -30,25 +37,12 @@ const reconnectWait = (times: number): number => Math.min(times * 100, MAX_RECON
  */
 export function connectRedis(
   address: RedisAddress,
-  use: Use,
+  use: Exclude<Use, 'probe'>,
   log: Log,
   connectionName = `heliograph-${use}`,
 ): Redis | Cluster {
-  const options: RedisOptions = {
-    connectionName,
-    connectTimeout: CONNECT_TIMEOUT_MS,
-    ...(use === 'consumer'
-      ? { maxRetriesPerRequest: null }
-      : { maxRetriesPerRequest: 0, commandTimeout: COMMAND_TIMEOUT_MS[use] }),
-  }
-  const redis =
-    address.mode === 'cluster'
-      ? connectCluster(address, use, options, log)
-      : new Redis(address.url, {
-          ...options,
-          retryStrategy: reconnectWait,
-          ...(use !== 'consumer' && { enableOfflineQueue: false }),
-        })
+  const redis = open(address, use, connectionName)
+  if (redis instanceof Cluster) logLostNodes(redis, use, log)
   let lost = false
   redis.on('error', (error: Error) => {
     if (!lost) log.warn({ use, error: error.message }, 'redis is out of reach')
@@ -61,16 +55,63 @@ export function connectRedis(
   return redis
 }
 
-function connectCluster(address: RedisClusterAddress, use: Use, options: RedisOptions, log: Log): Cluster {
+/**
+ * The Redis or Redis Cluster of an address, for `untilReachable`. One that reads its data from the disk, or has no
+ * master at the moment, is waited for; one that refuses the user or the password is not.
+ */
+export const neededRedis = (address: RedisAddress): NeededServer => ({
+  name: `Redis at ${placeOf(address)}`,
+  setting: 'REDIS_URL',
+  async attempt() {
+    const probe = open(address, 'probe', 'heliograph-probe')
+    // A command that finds no connection does not know why there is none.
+    let cause: Error | undefined
+    probe.on('error', (error: Error & { lastNodeError?: Error }) => (cause ??= error.lastNodeError ?? error))
+    try {
+      await probe.exists(REDIS_PREFIX).catch((error: Error) => (cause ??= error))
+      if (cause) throw cause
+    } finally {
+      probe.disconnect()
+    }
+  },
+  whyNotYet(error) {
+    if (NOT_YET.test(error.message)) return error.message
+    if (error.message === NO_CONNECTION) return 'no connection can be made'
+    if (['ReplyError', 'ParserError'].includes(error.name)) return undefined
+    // What has a code and is not a matter of the network is one of TLS.
+    return whyUnreachable(error) ?? ('code' in error ? undefined : error.message)
+  },
+})
+
+function open(address: RedisAddress, use: Use, connectionName: string): Redis | Cluster {
+  const options: RedisOptions = {
+    connectionName,
+    connectTimeout: CONNECT_TIMEOUT_MS,
+    ...(use === 'consumer'
+      ? { maxRetriesPerRequest: null }
+      : { maxRetriesPerRequest: 0, commandTimeout: COMMAND_TIMEOUT_MS[use] }),
+  }
+  if (address.mode === 'cluster') return openCluster(address, use, options)
+  return new Redis(address.url, {
+    ...options,
+    // A probe is answered, with a refusal, also by a Redis that is not ready.
+    ...(use === 'probe'
+      ? { retryStrategy: never, enableReadyCheck: false }
+      : { retryStrategy: reconnectWait }),
+    enableOfflineQueue: use === 'consumer' || use === 'probe',
+  })
+}
+
+function openCluster(address: RedisClusterAddress, use: Use, options: RedisOptions): Cluster {
   const { nodes, username, password, tls } = address
-  const cluster = new Cluster([...nodes], {
+  return new Cluster([...nodes], {
     redisOptions: {
       ...options,
       ...(username !== undefined && { username }),
       ...(password !== undefined && { password }),
       ...(tls && { tls: {} }),
     },
-    clusterRetryStrategy: reconnectWait,
+    clusterRetryStrategy: use === 'probe' ? never : reconnectWait,
     // Names are left to each connection to look up: TLS compares them with the certificate.
     dnsLookup: (host, found) => found(null, host),
     // Commands find out by themselves, and try again. A connection that fails this check never says so to who
@@ -84,10 +125,8 @@ function connectCluster(address: RedisClusterAddress, use: Use, options: RedisOp
     ...(use === 'consumer'
       ? // Nodes that do not agree yet may send a command to and fro.
         { maxRedirections: Infinity, retryDelayOnMoved: 10 }
-      : { maxRedirections: PRODUCER_TRIES, enableOfflineQueue: false }),
+      : { maxRedirections: PRODUCER_TRIES, enableOfflineQueue: use === 'probe' }),
   })
-  logLostNodes(cluster, use, log)
-  return cluster
 }
 
 /** A cluster that lost a node tells of it again and again. */

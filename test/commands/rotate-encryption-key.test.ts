@@ -17,7 +17,7 @@ import { BARE_ENVIRONMENT, startProcess } from '../helpers/processes.ts'
 import { call, serviceEnvironment, startService, type Client, type Service } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
 
-const MAIN = join(import.meta.dirname, '../../src/main.ts')
+const MAIN = join(import.meta.dirname, '../../bin/heliograph.js')
 const newKey = (): string => randomBytes(32).toString('base64')
 
 type Settings = Record<string, string>

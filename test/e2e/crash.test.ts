@@ -75,15 +75,3 @@ t.test('with Redis away events are taken, and delivered when it is back', async 
   await receiver.waitFor(51)
   t.equal(new Set(receiver.received.map(({ headers }) => headers['webhook-id'])).size, 51)
 })
-
-t.test('processes that start while Redis is away work once it is there', async (t) => {
-  const redis = await startRedis()
-  t.teardown(() => redis.stop())
-  await redis.kill()
-  const environment = serviceEnvironment(await createTestDatabase(), `${redis.url}/0`, { LOG_LEVEL: 'info' })
-  const { client, receiver } = await startAll(t, environment)
-  const { status } = await client.post('/events', { type: 'early.bird', payload: {} })
-  t.equal(status, 201)
-  await redis.start()
-  await receiver.waitFor(1)
-})

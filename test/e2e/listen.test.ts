@@ -16,7 +16,7 @@ t.test('`npm run listen` beside `npm start`, with no configuration', async (t) =
   const { apiKey } = JSON.parse(await readFile(join(folder, 'data/default-app.json'), 'utf8'))
   const receiver = await startReceiver(t)
   const startListen = (args: string[]) =>
-    startScript(t, ['src/commands/listen.ts', ...args], environment, folder)
+    startScript(t, ['bin/heliograph.js', 'listen', ...args], environment, folder)
   const listening = startListen(['--url', service.url, '--forward', receiver.url])
   await until(() => listening.output.some((line) => line.includes('Connected.')), 'it is connected')
 

@@ -30,7 +30,7 @@ export interface HeliographProcess extends StartedProcess {
 }
 
 /**
- * Starts `node src/main.ts ROLE` and waits until it says that it has started. What is still running when the
+ * Starts `heliograph ROLE` and waits until it says that it has started. What is still running when the
  * test ends is asked to stop.
  *
  * @param environment all of its environment but BARE_ENVIRONMENT
@@ -41,16 +41,43 @@ export async function startProcess(
   environment: Record<string, string>,
   cwd = ROOT,
 ): Promise<HeliographProcess> {
-  const started = startScript(t, ['src/main.ts', role], { LOG_LEVEL: 'info', ...environment }, cwd)
+  return untilStarted(startRole(t, role, environment, cwd), `the ${role} process`)
+}
+
+/**
+ * Starts `heliograph ROLE`, and does not wait for it.
+ *
+ * @param environment all of its environment but BARE_ENVIRONMENT
+ */
+export const startRole = (
+  t: Test,
+  role: 'all' | 'api' | 'worker' | 'migrate' | 'rotate-encryption-key',
+  environment: Record<string, string>,
+  cwd = ROOT,
+): StartedProcess => startScript(t, ['bin/heliograph.js', role], { LOG_LEVEL: 'info', ...environment }, cwd)
+
+/** Waits until a process says that it has started. */
+export async function untilStarted(started: StartedProcess, name: string): Promise<HeliographProcess> {
   const { output } = started
-  let gone = false
-  void started.exited.then(() => (gone = true))
-  await until(() => {
-    if (gone) throw new Error(`The ${role} process ended:\n${output.join('\n')}`)
-    return output.some((line) => line.includes('"msg":"started"'))
-  }, `the ${role} process has started`)
+  await untilSays(started, '"msg":"started"', `${name} has started`)
   const [, url = ''] = /Server listening at (http:[^"]+)/.exec(output.join('\n')) ?? []
   return { ...started, url }
+}
+
+/** Waits for a text in a process's output. @throws Error when the process ends without it */
+export async function untilSays(
+  { output, exited }: StartedProcess,
+  text: string | RegExp,
+  what = `a process says ${String(text)}`,
+): Promise<void> {
+  let gone = false
+  void exited.then(() => (gone = true))
+  const isSaid = (): boolean =>
+    output.some((line) => (typeof text === 'string' ? line.includes(text) : text.test(line)))
+  await until(() => {
+    if (gone && !isSaid()) throw new Error(`The process ended before ${what}:\n${output.join('\n')}`)
+    return isSaid()
+  }, what)
 }
 
 /**

@@ -35,17 +35,18 @@ export async function startRedis(
     'maxmemory-policy': 'noeviction',
     ...options,
   }
+  const password = options['requirepass']
   let server: ChildProcess | undefined
   const redis: RedisServer = {
     port: chosen,
-    url: `redis://127.0.0.1:${chosen}`,
+    url: `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${chosen}`,
     async start() {
       server = spawn(
         'redis-server',
         Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value]),
         { stdio: 'ignore' },
       )
-      await until(() => answers(chosen), 'redis-server answers')
+      await until(() => answers(chosen, password), 'redis-server answers')
     },
     async kill() {
       if (!server || server.exitCode !== null || server.signalCode !== null) return
@@ -59,7 +60,7 @@ export async function startRedis(
     },
     stop: () => redis.kill(),
     async connectionNames() {
-      const client = new Redis(chosen, '127.0.0.1')
+      const client = new Redis(redis.url)
       const list = String(await client.client('LIST'))
       client.disconnect()
       return [...list.matchAll(/ name=(\S*)/g)].map(([, name = '']) => name)
@@ -69,8 +70,9 @@ export async function startRedis(
   return redis
 }
 
-async function answers(port: number): Promise<boolean> {
+async function answers(port: number, password: string | undefined): Promise<boolean> {
   const client = new Redis(port, '127.0.0.1', {
+    ...(password !== undefined && { password }),
     lazyConnect: true,
     retryStrategy: () => null,
     maxRetriesPerRequest: 0,

@@ -176,7 +176,6 @@ export async function startService(t: Test, options: ServiceOptions = {}): Promi
     migrate: false,
     isWhole: options.isWhole ?? false,
     say: () => {},
-    onLost: () => {},
   })
   const api = await buildApi(deps)
   const worker = options.worker === false ? undefined : startWorker(deps)

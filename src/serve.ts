@@ -1,0 +1,64 @@
+import type { FastifyInstance } from 'fastify'
+import { buildApi } from './api.ts'
+import type { Config } from './config.ts'
+import { buildDeps, type Deps } from './deps.ts'
+import type { Log } from './platform/log.ts'
+import type { EmbeddedPostgres } from './platform/postgres/embedded.ts'
+import { within } from './platform/within.ts'
+import type { Stopper } from './stopper.ts'
+import { welcome } from './welcome.ts'
+import { startWorker } from './worker.ts'
+
+export type ServingRole = 'all' | 'api' | 'worker'
+
+export interface ServeOptions {
+  role: ServingRole
+  config: Config
+  log: Log
+  /** The embedded Postgres, on its way; needed where no DATABASE_URL is set. */
+  postgres?: Promise<EmbeddedPostgres>
+  stopper: Stopper
+  /** Told what is happening, in words for a person. */
+  say: (text: string) => void
+}
+
+/** Starts the parts of a role, and stops them in order when the process is asked to. */
+export async function serve({ role, config, log, postgres, stopper, say }: ServeOptions): Promise<void> {
+  const built = await buildDeps({
+    config,
+    log,
+    say,
+    migrate: role === 'all',
+    isWhole: role === 'all',
+    signal: stopper.signal,
+    ...(postgres && { postgres }),
+  }).catch((error: unknown) => {
+    if (error === stopper.signal.reason) return undefined
+    throw error
+  })
+  if (!built) {
+    log.info('stopped before it had started')
+    process.exit(0)
+  }
+  const { deps, close } = built
+  const app = role === 'worker' ? undefined : await buildApi(deps)
+  const worker = role === 'api' ? undefined : startWorker(deps)
+  stopper.ready(async () => {
+    const timeoutMs = config.SHUTDOWN_TIMEOUT_MS
+    await Promise.all([app && closeApi(app, timeoutMs), worker?.close(timeoutMs)])
+    await close()
+  })
+  if (app) say(await listen(app, deps))
+  log.info({ pid: process.pid }, 'started')
+}
+
+/** Ends the streams and waits for the requests under way; after the time is over their connections are cut. */
+const closeApi = (app: FastifyInstance, timeoutMs: number): Promise<void> =>
+  within(timeoutMs, app.close()).catch(() => app.server.closeAllConnections())
+
+/** @returns where it listens, in words for a person */
+async function listen(app: FastifyInstance, deps: Deps): Promise<string> {
+  const { HOST: host, PORT: port, embedded } = deps.config
+  const address = await app.listen({ host, port })
+  return embedded ? welcome(deps, address) : `Heliograph listens on ${address} (see ${address}/docs).`
+}
