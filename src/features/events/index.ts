@@ -19,7 +19,8 @@ export { createEventReader, type EventReader } from './reads.ts'
 export { readEvent } from './request-body.ts'
 export { Edges, Event, IdempotencyHeaders, NewEvent as NewEventBody, NewEventType } from './schemas.ts'
 export { messageReport, type MessageStatus } from './status-report.ts'
-export { createEventTypeService, PLACE_CURSOR, placeInList, type EventTypeService } from './types/service.ts'
+export { isGlobalType } from './types/global-types.ts'
+export { createEventTypeService, placeInList, type EventTypeService } from './types/service.ts'
 
 export const events: Feature = {
   name: 'events',

@@ -13,10 +13,10 @@ export interface Connection<Node> {
 }
 
 /** @param usual what null stands for @throws Problem for a size that no page may have */
-export function sizeOf(given: number | null, usual: number): number {
+export function sizeOf(given: number | null, usual: number, most = MAX_PAGE): number {
   const first = given ?? usual
-  if (first >= 1 && first <= MAX_PAGE) return first
-  throw new Problem('validation-failed', `first must be from 1 to ${MAX_PAGE}.`)
+  if (first >= 0 && first <= most) return first
+  throw new Problem('validation-failed', `first must be from 0 to ${most}.`)
 }
 
 /**

@@ -1,6 +1,6 @@
 import { ID_CURSOR, POSITION_CURSOR, readCursor } from '../../platform/http/pagination.ts'
 import { Problem } from '../../platform/http/problems.ts'
-import { PLACE_CURSOR, placeInList, type EventFilter } from '../events/index.ts'
+import { isGlobalType, placeInList, type EventFilter } from '../events/index.ts'
 import { sizeOf, toConnection } from './connections.ts'
 import { batchOf, nodeOf, requireScope, type GraphContext } from './context.ts'
 
@@ -17,6 +17,9 @@ interface EventFilters {
   originEventId?: { equals?: string } | null
   payload?: { contains?: unknown } | null
 }
+
+/** A list, as Outeract documents it, and not pages of it: apps with more types than these are few. */
+const MAX_SCHEMAS = 1_000
 
 const STATUSES = ['pending', 'processing', 'completed', 'failed'] as const
 
@@ -64,9 +67,9 @@ export const queries = {
 
   async eventSchemas(_root: unknown, { first, after }: Paged, context: GraphContext) {
     requireScope(context, 'event-types:read')
-    const place = readCursor(given(after), PLACE_CURSOR)
-    const page = await context.deps.eventTypes.list(context.key.appId, sizeOf(first, 100), place)
-    return toConnection(page, after, placeInList, (type) => type)
+    const place = after ? placeInList({ name: after, isGlobal: isGlobalType(after) }) : undefined
+    const size = sizeOf(first, MAX_SCHEMAS, MAX_SCHEMAS)
+    return (await context.deps.eventTypes.list(context.key.appId, size, place)).rows
   },
 
   async eventSchema(_root: unknown, { id }: { id: string }, context: GraphContext) {

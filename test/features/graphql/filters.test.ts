@@ -218,12 +218,51 @@ t.test('counting ends at ten thousand', async (t) => {
   t.equal(await countOf({ payload: { contains: { n: 2 } } }), null, 'more would have to be looked at')
 })
 
+t.test('first: 0 is an empty page', async (t) => {
+  const { client, origin } = await startLog(t)
+  const page = '{ edges { node { id } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }'
+  const isThereMore = { events: true, users: true, platformUsers: false, platformConnections: false }
+  for (const [list, hasNextPage] of Object.entries(isThereMore)) {
+    const data = await dataOf(client, `{ ${list}(first: 0) ${page} }`)
+    const pageInfo = { hasNextPage, hasPreviousPage: false, startCursor: null, endCursor: null }
+    t.strictSame(data[list], { edges: [], pageInfo }, list)
+  }
+  const { events } = await dataOf(client, '{ events(first: 0) { totalCount } }')
+  t.equal(events.totalCount, 8, 'everything is counted all the same')
+  const { event } = await dataOf(client, `{ event(id: "${origin.id}") { childEvents(first: 0) { id } } }`)
+  t.strictSame(event.childEvents, [])
+})
+
+t.test('event schemas are a list', async (t) => {
+  const { client } = await startLog(t)
+  const namesOf = async (given: string): Promise<string[]> =>
+    (await dataOf(client, `{ eventSchemas${given} { name } }`)).eventSchemas.map(
+      ({ name }: { name: string }) => name,
+    )
+  const all = await namesOf('')
+  const own = ['order.paid', 'parcel.sent', 'slow.failed', 'slow.pending', 'slow.processing']
+  t.strictSame(all.slice(-own.length), own, 'the built-in ones, then the own ones')
+  t.ok(all.includes('order.placed') && all.includes('message.inbound'))
+  const walked: string[] = []
+  for (let after = ''; walked.length < all.length; after = walked.at(-1) ?? '') {
+    walked.push(...(await namesOf(`(first: 7, after: "${after}")`)))
+  }
+  t.strictSame(walked, all, 'in parts')
+  t.strictSame(await namesOf('(first: 0)'), [])
+  t.strictSame(await namesOf('(after: "zzz")'), [])
+  for (const first of [-1, 1_001]) {
+    const answer = await ask(client, `{ eventSchemas(first: ${first}) { name } }`)
+    const expected = { status: 400, type: 'validation-failed', path: ['eventSchemas'] }
+    expectGraphProblem(t, answer, expected, String(first))
+  }
+})
+
 t.test('pages and filters that cannot be', async (t) => {
   const { client, origin } = await startLog(t)
   const invalid = { status: 400, type: 'validation-failed' }
-  const lists = ['events', 'eventSchemas', 'users', 'platformUsers', 'platformConnections']
+  const lists = ['events', 'users', 'platformUsers', 'platformConnections']
   for (const list of lists) {
-    for (const first of [0, -1, 101, 2_000]) {
+    for (const first of [-1, 101, 2_000]) {
       const answer = await ask(client, `{ ${list}(first: ${first}) { pageInfo { endCursor } } }`)
       expectGraphProblem(t, answer, { ...invalid, path: [list] }, `${list}, first: ${first}`)
     }
@@ -234,7 +273,7 @@ t.test('pages and filters that cannot be', async (t) => {
       expectGraphProblem(t, answer, expected, `${list}, after: ${after.slice(0, 10)}`)
     }
   }
-  for (const first of [0, 101]) {
+  for (const first of [-1, 101]) {
     const query = `{ event(id: "${origin.id}") { childEvents(first: ${first}) { id } } }`
     const answer = await ask(client, query)
     expectGraphProblem(t, answer, { ...invalid, path: ['event', 'childEvents'] }, query)

@@ -116,7 +116,7 @@ t.test('ten thousand objects', async (t) => {
     [`{ event(id: "${event.id}") { ${children(100, children(10, 'id'))} } }`],
     [`{ ${page(10, children(10, children(5, 'id')))} }`],
     ['{ users(first: 20) { edges { node { platformUsers { platformConnection { id } } } } } }'],
-    ['{ eventSchemas { edges { node { id name jsonSchema } } } }'],
+    ['{ eventSchemas { id name jsonSchema } }'],
     [
       `query ($off: Boolean!) { ${page(100, 'childEvents(first: 100) @include(if: $off) { childEvents { id } }')} }`,
       { off: false },

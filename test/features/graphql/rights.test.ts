@@ -48,7 +48,7 @@ t.test('each field needs the scope of its route', async (t) => {
     '{ __schema { queryType { name } } }': undefined,
     '{ events { totalCount edges { node { id payload status } } } }': 'events:read',
     [`{ event(id: "${origin.id}") { id payload } }`]: 'events:read',
-    '{ eventSchemas { edges { node { id name } } } }': 'event-types:read',
+    '{ eventSchemas { id name } }': 'event-types:read',
     [`{ eventSchema(id: "${type.id}") { id name } }`]: 'event-types:read',
     '{ users { edges { node { id name } } } }': 'entities:read',
     [`{ users(filters: { id: { equals: "${person.userId}" } }) { edges { node { id } } } }`]: 'entities:read',

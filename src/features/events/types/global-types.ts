@@ -63,6 +63,8 @@ const ALL: readonly GlobalType[] = [
 
 export const GLOBAL_TYPES: ReadonlyMap<string, GlobalType> = new Map(ALL.map((entry) => [entry.name, entry]))
 
+export const isGlobalType = (name: string): boolean => GLOBAL_TYPES.has(name)
+
 /** What custom types may not begin with, and clients may not append. */
 const RESERVED = ['message.', 'user.', 'system.', 'link_code.']
 
