@@ -56,8 +56,8 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     type: 'doc.type',
     time: '2026-11-21T17:32:56Z',
     datacontenttype: 'application/json',
-    edges: JSON.stringify(event.edges),
-    externalid: 'A-4',
+    heliographedges: JSON.stringify(event.edges),
+    heliographexternalid: 'A-4',
     orgid: 'o',
     priority: 1,
     data: { x: 2 },
@@ -188,8 +188,8 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     await send('POST', '/events', [], cloudEvent, asOne)
     await send('POST', '/events', [], cloudEvent, { 'content-type': CLOUD_EVENT })
     const more = [
-      { ...cloudEvent, id: '2', externalid: 'B-2', originid: id },
-      { ...cloudEvent, id: '3', externalid: 'B-3', originid: id },
+      { ...cloudEvent, id: '2', heliographexternalid: 'B-2', heliographoriginid: id },
+      { ...cloudEvent, id: '3', heliographexternalid: 'B-3', heliographoriginid: id },
     ]
     for (const path of ['/events', '/events/batch']) {
       await send('POST', path, [], more, asSeveral)

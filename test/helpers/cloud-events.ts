@@ -17,7 +17,9 @@ export const FULL = {
   traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
   count: -7,
   flag: false,
-  text: 'ünïcode 😀 "quoted" \\ \n',
+  text: 'ünïcode 😀 "quoted" \\',
+  sequence: 12,
+  orgid: 'the sender’s own',
 }
 
 /** Gets a path as some media type. */

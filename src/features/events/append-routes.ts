@@ -8,17 +8,12 @@ import { BODY_PROBLEMS, inMediaTypes, ref, responses } from '../../platform/http
 import { elementSlices } from '../../platform/json-slices.ts'
 import type { Appender } from './append/appender.ts'
 import type { NewEvent as PreparedBody } from './append/prepare.ts'
-import {
-  CLOUD_EVENT,
-  CLOUD_EVENT_BATCH,
-  CloudEvent,
-  readCloudEvent,
-  readCloudEvents,
-  withoutNulls,
-} from './cloud-events.ts'
+import { joinHeadersAndBody, takeHeaders } from './cloud-events/binary.ts'
+import { normalise, readCloudEvent, readCloudEvents } from './cloud-events/read.ts'
+import { CLOUD_EVENT, CLOUD_EVENT_BATCH, CloudEvent } from './cloud-events/schema.ts'
 import { refuseReserved } from './reserved.ts'
 import { readBatch, readEvent, type Limits } from './request-body.ts'
-import { answeredEither, answeredList, EVENT_SCHEMAS, sendAppended } from './replies.ts'
+import { answeredEither, answeredList, EVENT_SCHEMAS, sendAppended, sendEvents } from './replies.ts'
 import type { EventReader } from './reads.ts'
 import { Event, IdempotencyHeaders, MAX_BATCH_EVENTS, NewEvent, NewEventBatch } from './schemas.ts'
 
@@ -39,7 +34,8 @@ export const APPEND_PROBLEMS: ProblemName[] = [
 /** What an event may take beside its payload. */
 const EVENT_OVERHEAD_BYTES = 262_144
 
-const CloudEventBatch = Type.Array(ref(CloudEvent), { minItems: 1, maxItems: MAX_BATCH_EVENTS })
+/** It may be empty (CloudEvents HTTP protocol binding, 3.3.2). */
+const CloudEventBatch = Type.Array(ref(CloudEvent), { maxItems: MAX_BATCH_EVENTS })
 
 /** Appending to the log (SPEC sections 2 and 9). */
 export const appendRoutes =
@@ -51,6 +47,7 @@ export const appendRoutes =
   async (app) => {
     for (const schema of EVENT_SCHEMAS) app.addSchema(schema)
     for (const mediaType of [CLOUD_EVENT, CLOUD_EVENT_BATCH]) addJsonType(app, mediaType)
+    app.decorateRequest('cloudEventHeaders', null)
 
     /** Appends the events of a body and answers them: one as it is, several as a list. */
     async function append(
@@ -60,6 +57,7 @@ export const appendRoutes =
       isBatch: boolean,
     ): Promise<FastifyReply> {
       refuseReserved(keyOf(request), events, (index) => `${pointerOf(request, isBatch, index)}/type`)
+      if (events.length === 0) return sendEvents(request, reply, reader, { events: [] })
       const { 'idempotency-key': idempotencyKey } = request.headers as Static<typeof IdempotencyHeaders>
       const appended = await appender.append(keyOf(request).appId, events, {
         isBatch,
@@ -77,10 +75,11 @@ export const appendRoutes =
       )
 
     app.addHook('preValidation', (request, _reply, done) => {
+      joinHeadersAndBody(request)
       const mediaType = mediaTypeOf(request)
-      if (mediaType === CLOUD_EVENT) request.body = withoutNulls(request.body)
+      if (mediaType === CLOUD_EVENT) request.body = normalise(request.body)
       if (mediaType === CLOUD_EVENT_BATCH && Array.isArray(request.body)) {
-        request.body = request.body.map(withoutNulls)
+        request.body = request.body.map((event, index) => normalise(event, `/${index}`))
       }
       done()
     })
@@ -90,11 +89,15 @@ export const appendRoutes =
       {
         config,
         bodyLimit: limits.maxPayloadBytes + EVENT_OVERHEAD_BYTES,
+        onRequest(request, _reply, done) {
+          takeHeaders(request)
+          done()
+        },
         schema: {
           tags,
           operationId: 'appendEvent',
           summary: 'Append an event',
-          description: `It is stored when this is answered, together with every delivery it causes. The payload may take ${limits.maxPayloadBytes} bytes and is passed on exactly as it was sent. A CloudEvent may be sent too, or a small batch of them.`,
+          description: `It is stored when this is answered, together with every delivery it causes. The payload may take ${limits.maxPayloadBytes} bytes and is passed on exactly as it was sent. A CloudEvent may be sent too, with its attributes in the body or in \`ce-\` headers, or a small batch of them.`,
           headers: IdempotencyHeaders,
           body: inMediaTypes<unknown>({
             'application/json': NewEvent,

@@ -4,7 +4,7 @@ import { streamRoutes } from './live/stream-routes.ts'
 import { eventRoutes } from './routes.ts'
 import { eventTypeRoutes } from './types/routes.ts'
 
-export { CloudEvent } from './cloud-events.ts'
+export { CloudEvent } from './cloud-events/schema.ts'
 export { createAppender, type Appended, type Appender, type OwedDelivery } from './append/appender.ts'
 export type { NewEvent } from './append/prepare.ts'
 export { APPEND_PROBLEMS } from './append-routes.ts'

@@ -5,7 +5,7 @@ import type { Page } from '../../platform/http/pagination.ts'
 import { inMediaTypes, ref } from '../../platform/http/schemas.ts'
 import { File, PlatformUser, User } from '../entities/index.ts'
 import type { Appended } from './append/appender.ts'
-import { CLOUD_EVENT, CLOUD_EVENT_BATCH, CloudEvent } from './cloud-events.ts'
+import { CLOUD_EVENT, CLOUD_EVENT_BATCH, CloudEvent } from './cloud-events/schema.ts'
 import type { EventState, StoredEvent } from './event.ts'
 import type { EventReader } from './reads.ts'
 import { Event } from './schemas.ts'
@@ -69,7 +69,7 @@ export async function sendOne(
 
 /**
  * Answers a list of events. As CloudEvents it is a bare array, so the cursor of the next page stands in a
- * `Link` header.
+ * `Link` header; nobody gets a batch who asked for single CloudEvents only (CloudEvents JSON format, 4).
  */
 export async function sendEvents(
   request: FastifyRequest,
@@ -77,8 +77,7 @@ export async function sendEvents(
   reader: EventReader,
   { events, pageInfo, include }: Listed,
 ): Promise<FastifyReply> {
-  const wanted = request.type([JSON_TYPE, CLOUD_EVENT_BATCH, CLOUD_EVENT])
-  if (wanted === CLOUD_EVENT_BATCH || wanted === CLOUD_EVENT) {
+  if (request.type([JSON_TYPE, CLOUD_EVENT_BATCH]) === CLOUD_EVENT_BATCH) {
     if (pageInfo?.hasNextPage && pageInfo.endCursor !== null) {
       void reply.header('link', `<${nextPage(request.url, pageInfo.endCursor)}>; rel="next"`)
     }

@@ -75,7 +75,7 @@ t.test('as a CloudEvent it is one that the SDK takes', async (t) => {
     type: 'order.placed',
     time: event.createdAt,
     datacontenttype: 'application/json',
-    sequence: String(event.position),
+    heliographposition: String(event.position),
     heliographid: event.id,
     data: JSON.parse(ODD),
   })

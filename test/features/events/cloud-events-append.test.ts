@@ -26,7 +26,7 @@ t.test('what was sent as a CloudEvent comes back to the letter', async (t) => {
   const answer = await getAs(service.url, client, `/events/${appended.body.id}`, STRUCTURED)
   t.strictSame(answer.body, {
     ...FULL,
-    sequence: '1',
+    heliographposition: '1',
     heliographid: appended.body.id,
     data: JSON.parse(data),
   })
@@ -60,10 +60,10 @@ t.test('what was sent as a CloudEvent comes back to the letter', async (t) => {
   t.test('edges, origin, organisation and own id', async (t) => {
     const edges = [{ type: 'sent_by', targetType: 'user', targetId: 'ü 😀' }]
     const more = {
-      originid: appended.body.id.toUpperCase(),
-      orgid: 'org',
-      externalid: 'x-1',
-      edges: JSON.stringify(edges),
+      heliographoriginid: appended.body.id.toUpperCase(),
+      heliographorgid: 'org',
+      heliographexternalid: 'x-1',
+      heliographedges: JSON.stringify(edges),
     }
     const sent = await post(client, minimal('mapped', more))
     t.equal(sent.status, 201, sent.text)
@@ -71,15 +71,15 @@ t.test('what was sent as a CloudEvent comes back to the letter', async (t) => {
     const read = await getAs(service.url, client, `/events/${sent.body?.id}`, STRUCTURED)
     t.match(read.body, {
       ...more,
-      originid: appended.body.id,
-      edges: '{"sent_by":{"user_id":"ü 😀"}}',
-      edgelist: JSON.stringify([
+      heliographoriginid: appended.body.id,
+      heliographedges: '{"sent_by":{"user_id":"ü 😀"}}',
+      heliographedgelist: JSON.stringify([
         { edge_type: 'sent_by', target_type: 'user', target_id: 'ü 😀', user_id: 'ü 😀' },
       ]),
     })
     const found = await client.get(`/events?edge=sent_by:user:${encodeURIComponent('ü 😀')}`)
     t.equal(found.body.data.length, 1)
-    const other = await post(client, minimal('another', { externalid: 'x-1' }))
+    const other = await post(client, minimal('another', { heliographexternalid: 'x-1' }))
     t.equal(other.status, 409, 'the own id stands for another event')
   })
 
@@ -103,7 +103,7 @@ t.test('what was sent as a CloudEvent comes back to the letter', async (t) => {
 
   t.test('an attribute that is null is one that is not there', async (t) => {
     // CloudEvents JSON format, 2.1: "null ... MUST be treated as the equivalent of unset or omitted".
-    const sent = await post(client, minimal('null', { subject: null, trace: null, data: null }))
+    const sent = await post(client, minimal('null', { subject: null, trace: null, data_base64: null }))
     t.equal(sent.status, 201, sent.text)
   })
 })
@@ -132,6 +132,7 @@ t.test('the same source and id again', async (t) => {
     { type: 'order.other' },
     { count: 8 },
     { orgid: 'o' },
+    { heliographorgid: 'o' },
   ])
     expectProblem(t, await post(client, { ...event, ...change }), conflict, JSON.stringify(change))
   for (const change of [{ id: 'A-2' }, { source: '/other' }])
@@ -206,10 +207,8 @@ t.test('batches of CloudEvents', async (t) => {
     const client = await service.client()
     const many = (count: number) => Array.from({ length: count }, (_, number) => minimal(String(number)))
     t.equal((await post(client, many(1000), BATCH, '/events/batch')).status, 201)
-    for (const events of [[], many(1001)]) {
-      const answer = await post(client, events, BATCH, '/events/batch')
-      expectProblem(t, answer, { status: 400, type: 'validation-failed' }, `${events.length} events`)
-    }
+    const answer = await post(client, many(1001), BATCH, '/events/batch')
+    expectProblem(t, answer, { status: 400, type: 'validation-failed' }, '1001 events')
     t.equal((await client.get('/events?limit=1')).body.data[0].position, 1000)
   })
 })

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { BATCH, getAs, STRUCTURED } from '../../helpers/cloud-events.ts'
+import { BATCH, STRUCTURED } from '../../helpers/cloud-events.ts'
 import { expectEmptyLog, expectProblem, type ExpectedProblem } from '../../helpers/problems.ts'
 import { call, startService } from '../../helpers/service.ts'
 
@@ -26,7 +26,7 @@ const REFUSED: [string, unknown, ExpectedProblem][] = [
     { ...event, specversion },
     invalid('/specversion'),
   ]),
-  ...['', 1, null, 'x'.repeat(501)].map((id): [string, unknown, ExpectedProblem] => [
+  ...['', 1, null, 'a\nb', 'x'.repeat(65_537)].map((id): [string, unknown, ExpectedProblem] => [
     'id',
     { ...event, id },
     invalid('/id'),
@@ -46,25 +46,30 @@ const REFUSED: [string, unknown, ExpectedProblem][] = [
   ...['yesterday', '2026-01-01', '2026-02-30T00:00:00Z', 5].map(
     (time): [string, unknown, ExpectedProblem] => [`time ${time}`, { ...event, time }, invalid('/time')],
   ),
-  ...['text/plain', 'application/xml', 'application/octet-stream', 'json', ''].map(
-    (datacontenttype): [string, unknown, ExpectedProblem] => [
-      `datacontenttype ${datacontenttype}`,
-      { ...event, datacontenttype },
-      invalid('/datacontenttype'),
-    ],
-  ),
+  ...[
+    'text/plain',
+    'application/xml',
+    'application/octet-stream',
+    'json',
+    '',
+    'application/json\n',
+    'application/jsonx',
+  ].map((datacontenttype): [string, unknown, ExpectedProblem] => [
+    `datacontenttype ${datacontenttype}`,
+    { ...event, datacontenttype },
+    invalid('/datacontenttype'),
+  ]),
   ...['relative', '', 5].map((dataschema): [string, unknown, ExpectedProblem] => [
     `dataschema ${dataschema}`,
     { ...event, dataschema },
     invalid('/dataschema'),
   ]),
-  ...[[], 'x', 1, true, [{}]].map((data): [string, unknown, ExpectedProblem] => [
+  ...[[], 'x', 1, true, [{}], null].map((data): [string, unknown, ExpectedProblem] => [
     `data ${JSON.stringify(data)}`,
     { ...event, data },
     invalid('/data'),
   ]),
-  ['data_base64', { ...without('data'), data_base64: 'e30=' }, invalid()],
-  ['data and data_base64', { ...event, data_base64: 'e30=' }, invalid()],
+  ['data and data_base64', { ...event, data_base64: 'e30=' }, invalid('/data_base64')],
   ...['Upper', 'camelCase', 'snake_case', 'with-dash', 'a.b', '', 'ü', '__proto__', 'x'.repeat(101)].map(
     (name): [string, unknown, ExpectedProblem] => [
       `the attribute ${name}`.slice(0, 40),
@@ -72,7 +77,7 @@ const REFUSED: [string, unknown, ExpectedProblem][] = [
       invalid(),
     ],
   ),
-  ...[{}, [], 1.5, ['x'], 'x'.repeat(2049)].map((value): [string, unknown, ExpectedProblem] => [
+  ...[{}, [], 1.5, ['x'], 'x'.repeat(65_537)].map((value): [string, unknown, ExpectedProblem] => [
     `an attribute that is ${JSON.stringify(value)}`.slice(0, 40),
     { ...event, extension: value },
     invalid('/extension'),
@@ -98,21 +103,21 @@ const REFUSED: [string, unknown, ExpectedProblem][] = [
     JSON.stringify([{ type: 'a', targetType: 'b', targetId: '\ud800' }]),
   ].map((edges): [string, unknown, ExpectedProblem] => [
     `edges ${edges}`,
-    { ...event, edges },
-    invalid('/edges'),
+    { ...event, heliographedges: edges },
+    invalid('/heliographedges'),
   ]),
-  ['edges that are no text', { ...event, edges: [] }, invalid('/edges')],
-  ...['x', UNKNOWN_ID.replaceAll('-', '')].map((originid): [string, unknown, ExpectedProblem] => [
-    `originid ${originid}`,
-    { ...event, originid },
-    invalid('/originid'),
+  ['edges that are no text', { ...event, heliographedges: [] }, invalid('/heliographedges')],
+  ...['x', UNKNOWN_ID.replaceAll('-', '')].map((heliographoriginid): [string, unknown, ExpectedProblem] => [
+    `heliographoriginid ${heliographoriginid}`,
+    { ...event, heliographoriginid },
+    invalid('/heliographoriginid'),
   ]),
   [
     'an unknown origin',
-    { ...event, originid: UNKNOWN_ID },
-    { status: 422, type: 'unknown-origin', pointers: ['/originid'] },
+    { ...event, heliographoriginid: UNKNOWN_ID },
+    { status: 422, type: 'unknown-origin', pointers: ['/heliographoriginid'] },
   ],
-  ...['externalid', 'orgid'].flatMap((name) =>
+  ...['heliographexternalid', 'heliographorgid'].flatMap((name) =>
     ['', 5, 'x'.repeat(201), 'a\0b', '\ud800'].map((value): [string, unknown, ExpectedProblem] => [
       `${name} ${JSON.stringify(value)}`.slice(0, 30),
       { ...event, [name]: value },
@@ -154,11 +159,11 @@ t.test('what is no CloudEvent is refused and leaves no trace', async (t) => {
         `${JSON.stringify(without('data')).slice(0, -1)},"data":${nested(101)}}`,
         invalid('/1/data'),
       ],
-      ['edges', JSON.stringify({ ...event, edges: 'x' }), invalid('/1/edges')],
+      ['edges', JSON.stringify({ ...event, heliographedges: 'x' }), invalid('/1/heliographedges')],
       [
         'origin',
-        JSON.stringify({ ...event, originid: UNKNOWN_ID }),
-        { status: 422, type: 'unknown-origin', pointers: ['/1/originid'] },
+        JSON.stringify({ ...event, heliographoriginid: UNKNOWN_ID }),
+        { status: 422, type: 'unknown-origin', pointers: ['/1/heliographoriginid'] },
       ],
     ]
     for (const path of ['/events', '/events/batch']) {
@@ -173,7 +178,7 @@ t.test('what is no CloudEvent is refused and leaves no trace', async (t) => {
         )
         await expectEmptyLog(t, client, what)
       }
-      for (const body of ['', '{}', JSON.stringify(event), '[]', '[1]', '[[]]', 'null']) {
+      for (const body of ['', '{}', JSON.stringify(event), '[1]', '[[]]', 'null']) {
         const client = await service.client()
         expectProblem(
           t,
@@ -252,21 +257,6 @@ t.test('what is no CloudEvent is refused and leaves no trace', async (t) => {
         await expectEmptyLog(t, client, end)
       }
     }
-  })
-
-  t.test('the binary form is a JSON body like any other', async (t) => {
-    const client = await service.client()
-    const headers = { 'ce-specversion': '1.0', 'ce-id': '1', 'ce-source': '/s', 'ce-type': 'a.b' }
-    expectProblem(
-      t,
-      await client.post('/events', { a: 1 }, headers),
-      invalid('/type', '/payload', '/a'),
-      'data alone',
-    )
-    const { status, body } = await client.post('/events', { type: 'own.type', payload: {} }, headers)
-    t.equal(status, 201)
-    const read = await getAs(service.url, client, `/events/${body.id}`, STRUCTURED)
-    t.match(read.body, { type: 'own.type', id: body.id })
   })
 
   t.test('without any body', async (t) => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { canonicalJson, parseKeepingNumbers } from '../../../platform/canonical-json.ts'
 import type { Violation } from '../../../platform/json-schema/json-schema.ts'
 import { notFound, Problem } from '../../../platform/http/problems.ts'
+import { comparableAttributes } from '../../../platform/cloud-event-json.ts'
 import { newId } from '../../../platform/ids.ts'
 import { sha256 } from '../../../platform/secrets.ts'
 import { isReserved, RESERVED_PREFIXES } from '../types/global-types.ts'
@@ -249,7 +250,7 @@ export function keysOf(
 function contentHash(event: NewEvent): Buffer {
   if (event.content !== undefined) return sha256(canonicalJson(event.content))
   const { payload, payloadValue: _parsed, ownKey: _key, pointers: _places, context, ...rest } = event
-  const attributes = context !== undefined && { context: JSON.parse(context) as unknown }
+  const attributes = context !== undefined && { context: comparableAttributes(context) }
   return createHash('sha256')
     .update(canonicalJson({ ...rest, ...attributes, payload: parseKeepingNumbers(payload) }))
     .digest()
