@@ -103,8 +103,11 @@ export interface DestinationKind<Settings extends TObject = TObject> {
   settings: Settings
   /** Settings that may hold secrets: stored encrypted and shown as `***`; of an object, each of its values. */
   hidden: readonly string[]
-  /** @throws Problem `invalid-destination` for what the schema cannot say */
-  check?(settings: Static<Settings>): void
+  /**
+   * @returns the settings as they are kept
+   * @throws Problem `invalid-destination` for what the schema cannot say
+   */
+  check(settings: Static<Settings>): Static<Settings>
   connect(services: DestinationServices): Destination
 }
 

@@ -1,10 +1,11 @@
 import { Type } from '@sinclair/typebox'
+import { Url } from '../../platform/http/urls.ts'
 import type { OutboundResponse } from '../../platform/outbound-http.ts'
 import { destinationKind, type AttemptResult, type OwedEvent } from './destination.ts'
-import { checkHookUrl, HookUrl } from './hook-url.ts'
 import { postJson } from './post-json.ts'
 import { fitted, LONE_BACKTICK, titledBlock } from './text-of.ts'
 import { transformed } from './transformed.ts'
+import { destinationUrl } from './url.ts'
 
 const MAX_CONTENT_LENGTH = 2_000
 /** Whatever an event says, nobody is called by it. */
@@ -18,7 +19,7 @@ export const discord = destinationKind({
   settings: Type.Object(
     {
       type: Type.Literal('discord'),
-      url: HookUrl({
+      url: Url({
         description: 'The webhook of the channel; with `?thread_id=` it posts to a thread.',
         examples: ['https://discord.com/api/webhooks/1000/XXXX'],
       }),
@@ -26,7 +27,7 @@ export const discord = destinationKind({
     { additionalProperties: false },
   ),
   hidden: ['url'],
-  check: ({ url }) => checkHookUrl(url),
+  check: (settings) => ({ ...settings, url: destinationUrl(settings.url) }),
   connect: ({ http, transform }) => ({
     async send(event, { settings, transformation }, attempt) {
       const url = confirmed(settings['url'] as string)

@@ -47,9 +47,9 @@ export const email = destinationKind({
     { additionalProperties: false },
   ),
   hidden: [],
-  check({ subject = '' }) {
-    const other = subject.replaceAll(TYPE, '').match(/\{\{.*?(\}\}|$)/)?.[0]
-    if (other === undefined) return
+  check(settings) {
+    const other = settings.subject?.replaceAll(TYPE, '').match(/\{\{.*?(\}\}|$)/)?.[0]
+    if (other === undefined) return settings
     throw new Problem('invalid-destination', `The subject may hold ${TYPE}, but not ${other}.`, [
       { pointer: '/destination/subject', detail: `must not hold ${other}` },
     ])

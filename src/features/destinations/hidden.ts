@@ -9,35 +9,56 @@ export const HIDDEN = '***'
 export type HiddenSettings = Record<string, string | Record<string, string>>
 
 /**
+ * Puts hidden settings in the places of what stands for them.
+ *
+ * @param settings as they are given, where `***` keeps the value there is
+ * @param names of the settings that are hidden
+ * @param before the hidden settings so far
+ * @throws Problem `invalid-destination` when there is none to keep
+ */
+export function fillIn(
+  settings: DestinationSettings,
+  names: readonly string[],
+  before: HiddenSettings = {},
+): DestinationSettings {
+  const filled = { ...settings }
+  for (const name of names) {
+    const value = settings[name]
+    const earlier = before[name]
+    if (typeof value === 'string') filled[name] = kept(value, earlier, [name])
+    else if (typeof value === 'object' && value !== null) {
+      filled[name] = Object.fromEntries(
+        Object.entries(value as Record<string, string>).map(([key, text]) => [
+          key,
+          kept(text, typeof earlier === 'object' ? memberOf(earlier, key) : undefined, [name, key]),
+        ]),
+      )
+    }
+  }
+  return filled
+}
+
+/** The members are headers, whose names are one in any case. */
+const memberOf = (earlier: Record<string, string>, key: string): string | undefined =>
+  Object.entries(earlier).find(([name]) => name.toLowerCase() === key.toLowerCase())?.[1]
+
+/**
  * Splits settings into what may be shown and what is stored encrypted.
  *
  * @param names of the settings that are hidden
- * @param before the hidden settings so far; a value given as `***` keeps the one it has there
- * @throws Problem `invalid-destination` when there is none to keep
  */
 export function hide(
   settings: DestinationSettings,
   names: readonly string[],
-  before: HiddenSettings = {},
 ): { shown: DestinationSettings; hidden: HiddenSettings } {
   const hidden: HiddenSettings = {}
   const shown: DestinationSettings = { ...settings }
   for (const name of names) {
-    const value = settings[name]
-    if (typeof value === 'string') {
-      hidden[name] = kept(value, before[name], [name])
-      shown[name] = HIDDEN
-    } else if (typeof value === 'object' && value !== null) {
-      const own = Object.entries(value as Record<string, string>)
-      const earlier = before[name]
-      hidden[name] = Object.fromEntries(
-        own.map(([key, text]) => [
-          key,
-          kept(text, typeof earlier === 'object' ? earlier[key] : undefined, [name, key]),
-        ]),
-      )
-      shown[name] = Object.fromEntries(own.map(([key]) => [key, HIDDEN]))
-    }
+    const value = settings[name] as HiddenSettings[string] | undefined
+    if (value === undefined) continue
+    hidden[name] = value
+    shown[name] =
+      typeof value === 'string' ? HIDDEN : Object.fromEntries(Object.keys(value).map((key) => [key, HIDDEN]))
   }
   return { shown, hidden }
 }

@@ -23,7 +23,7 @@ export type {
   OwedEvent,
   Target,
 } from './destination.ts'
-export { HIDDEN, hide, reveal, type HiddenSettings } from './hidden.ts'
+export { fillIn, HIDDEN, hide, reveal, type HiddenSettings } from './hidden.ts'
 
 /** Every kind of destination that users may choose: a new one is a file and a line here. */
 const KINDS: Readonly<Record<string, DestinationKind>> = { webhook, slack, discord, email }

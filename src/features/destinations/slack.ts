@@ -1,10 +1,11 @@
 import { Type } from '@sinclair/typebox'
+import { Url } from '../../platform/http/urls.ts'
 import type { OutboundResponse } from '../../platform/outbound-http.ts'
 import { destinationKind, type AttemptResult, type OwedEvent } from './destination.ts'
-import { checkHookUrl, HookUrl } from './hook-url.ts'
 import { postJson } from './post-json.ts'
 import { fitted, LONE_BACKTICK, titledBlock } from './text-of.ts'
 import { transformed } from './transformed.ts'
+import { destinationUrl } from './url.ts'
 
 /** Slack cuts a text there. */
 const MAX_TEXT_LENGTH = 40_000
@@ -22,7 +23,7 @@ export const slack = destinationKind({
   settings: Type.Object(
     {
       type: Type.Literal('slack'),
-      url: HookUrl({
+      url: Url({
         description: 'The incoming webhook, of Slack or of a server that is compatible, such as Mattermost.',
         examples: ['https://hooks.slack.com/services/T000/B000/XXXX'],
       }),
@@ -30,7 +31,7 @@ export const slack = destinationKind({
     { additionalProperties: false },
   ),
   hidden: ['url'],
-  check: ({ url }) => checkHookUrl(url),
+  check: (settings) => ({ ...settings, url: destinationUrl(settings.url) }),
   connect: ({ http, transform }) => ({
     async send(event, { settings, transformation }, attempt) {
       const url = settings['url'] as string

@@ -1,5 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { Problem } from '../../platform/http/problems.ts'
+import { Url } from '../../platform/http/urls.ts'
 import { idForName } from '../../platform/ids.ts'
 import { escapePointer } from '../../platform/json-schema/json-schema.ts'
 import { OutboundError, retryAfterMs, type OutboundResponse } from '../../platform/outbound-http.ts'
@@ -16,6 +17,7 @@ import {
 } from './destination.ts'
 import { HIDDEN } from './hidden.ts'
 import { transformationFailed } from './transformation-failed.ts'
+import { destinationUrl } from './url.ts'
 
 /** How much of a response body is read and kept with the attempt. */
 const MAX_RESPONSE_BYTES = 16_384
@@ -35,10 +37,7 @@ const OWN_HEADERS =
 const Settings = Type.Object(
   {
     type: Type.Literal('webhook'),
-    url: Type.String({
-      maxLength: 2048,
-      format: 'uri',
-      pattern: '^https?://',
+    url: Url({
       description: 'Where events are posted to. Addresses that are not public need OUTBOUND_ALLOW_CIDRS.',
       examples: ['https://example.com/hooks'],
     }),
@@ -88,16 +87,9 @@ export const webhook = destinationKind({
   settings: Settings,
   hidden: ['headers'],
 
-  check({ url, headers = {} }) {
-    const parsed = URL.parse(url)
-    if (!parsed) throw refused('The url of the destination is not a valid URL.', ['/url', 'must be a URL'])
-    if (parsed.username !== '' || parsed.password !== '') {
-      throw refused('The url of the destination must not hold a user or a password.', [
-        '/url',
-        'must not hold a user or a password; use the header authorization',
-      ])
-    }
-    const names = Object.keys(headers)
+  check(settings) {
+    const url = destinationUrl(settings.url, '; use the header authorization')
+    const names = Object.keys(settings.headers ?? {})
     const own = names.filter((name) => OWN_HEADERS.test(name))
     if (own.length > 0) {
       throw refused(
@@ -113,6 +105,7 @@ export const webhook = destinationKind({
         ...repeated.map((name) => [`/headers/${escapePointer(name)}`, 'stands there already'] as const),
       )
     }
+    return { ...settings, url }
   },
 
   connect: (services) => ({

@@ -1,4 +1,5 @@
 import { Problem } from '../../platform/http/problems.ts'
+import { readUrl } from '../../platform/http/urls.ts'
 import { isStorable } from '../../platform/postgres/storable.ts'
 
 const MAX_BYTES = 16_384
@@ -14,6 +15,20 @@ export function refuseUnstorable(name: string, value: object): void {
   const detail = faultOf(value)
   if (detail === undefined) return
   throw new Problem('validation-failed', `${name} cannot be kept.`, [{ pointer: `/${name}`, detail }])
+}
+
+/**
+ * The URL that is kept with an entity and shown to others, as it would be sent.
+ *
+ * @param name of the member that it is given as
+ * @throws Problem `validation-failed`
+ */
+export function keptUrl(name: string, text: string): string {
+  const read = readUrl(text)
+  if ('href' in read) return read.href
+  throw new Problem('validation-failed', `${name} ${read.fault}.`, [
+    { pointer: `/${name}`, detail: read.fault },
+  ])
 }
 
 function faultOf(value: object): string | undefined {

@@ -5,7 +5,7 @@ import { toPage, type Page } from '../../platform/http/pagination.ts'
 import { newId } from '../../platform/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { Files } from '../../platform/postgres/tables.ts'
-import { refuseUnstorable } from './attributes.ts'
+import { keptUrl, refuseUnstorable } from './attributes.ts'
 import type { File, FileChange, NewFile } from './schemas.ts'
 
 type FileBody = Static<typeof File>
@@ -78,7 +78,7 @@ function columns({ mimeType, sizeBytes, url, sha256, metadata }: Static<typeof F
   return {
     ...(mimeType !== undefined && { mime_type: mimeType }),
     ...(sizeBytes !== undefined && { size_bytes: sizeBytes }),
-    ...(url !== undefined && { url }),
+    ...(url !== undefined && { url: url && keptUrl('url', url) }),
     ...(sha256 !== undefined && { sha256 }),
     ...(metadata && { metadata: JSON.stringify(metadata) }),
   }

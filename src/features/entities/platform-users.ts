@@ -6,6 +6,7 @@ import { newId } from '../../platform/ids.ts'
 import { isUniqueViolation } from '../../platform/postgres/errors.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { PlatformUsers } from '../../platform/postgres/tables.ts'
+import { keptUrl } from './attributes.ts'
 import type { NewPlatformUser, PlatformUser, PlatformUserChange, PlatformUserQuery } from './schemas.ts'
 
 type PlatformUserBody = Static<typeof PlatformUser>
@@ -98,7 +99,7 @@ export function createPlatformUserService(db: Database) {
         .set({
           updated_at: sql`now()`,
           ...(name !== undefined && { name }),
-          ...(profilePictureUrl !== undefined && { profile_picture_url: profilePictureUrl }),
+          ...(profilePictureUrl !== undefined && { profile_picture_url: pictureUrl(profilePictureUrl) }),
         })
         .where('app_id', '=', appId)
         .where('id', '=', id)
@@ -164,7 +165,7 @@ export async function insert(
       external_id: input.externalId,
       user_id: userId,
       name,
-      profile_picture_url: input.profilePictureUrl ?? null,
+      profile_picture_url: pictureUrl(input.profilePictureUrl ?? null),
     })
     .returningAll()
     .executeTakeFirstOrThrow()
@@ -202,6 +203,8 @@ const rename = (db: Database, appId: string, id: string, name: string) =>
     .where('app_id', '=', appId)
     .where('id', '=', id)
     .execute()
+
+const pictureUrl = (url: string | null): string | null => url && keptUrl('profilePictureUrl', url)
 
 export const toPlatformUser = (row: Selectable<PlatformUsers>): PlatformUserBody => ({
   id: row.id,

@@ -1,9 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { AnyObject, Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { Url } from '../../platform/http/urls.ts'
 
 const times = { createdAt: Timestamp(), updatedAt: Timestamp() }
-
-const Url = Type.String({ maxLength: 2048, format: 'uri', pattern: '^https?://' })
 
 const Attributes = AnyObject({ description: 'Whatever you keep with it.', examples: [{ plan: 'pro' }] })
 
@@ -35,7 +34,7 @@ export const PlatformUser = Type.Object(
     externalId: Type.String({ description: 'Its id on the platform.', examples: ['+14155551234'] }),
     userId: Uuid({ description: 'Who it is.' }),
     name: Nullable(Type.String()),
-    profilePictureUrl: Nullable(Url),
+    profilePictureUrl: Nullable(Url()),
     ...times,
   },
   { $id: 'PlatformUser', description: 'Somebody as one platform connection knows them.' },
@@ -47,7 +46,7 @@ export const NewPlatformUser = Type.Object(
     externalId: Text(200, { examples: ['+14155551234'] }),
     userId: Type.Optional(Uuid({ description: 'A new user is made unless it is given.' })),
     name: Type.Optional(Nullable(Text(200, { examples: ['Ada Lovelace'] }))),
-    profilePictureUrl: Type.Optional(Nullable(Url)),
+    profilePictureUrl: Type.Optional(Nullable(Url())),
   },
   { additionalProperties: false },
 )
@@ -69,7 +68,7 @@ export const File = Type.Object(
     filename: Type.String({ examples: ['invoice.pdf'] }),
     mimeType: Nullable(Type.String(), { examples: ['application/pdf'] }),
     sizeBytes: Nullable(Type.Integer({ minimum: 0 })),
-    url: Nullable(Url, {
+    url: Nullable(Url({ examples: ['https://files.example.com/invoice.pdf'] }), {
       description: 'Where its content is; Heliograph keeps what is known about a file only.',
     }),
     sha256: Nullable(Type.String({ pattern: '^[0-9a-f]{64}$' })),
@@ -84,7 +83,7 @@ export const NewFile = Type.Object(
     filename: Text(255, { examples: ['invoice.pdf'] }),
     mimeType: Type.Optional(Nullable(Text(200))),
     sizeBytes: Type.Optional(Nullable(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }))),
-    url: Type.Optional(Nullable(Url)),
+    url: Type.Optional(Nullable(Url({ examples: ['https://files.example.com/invoice.pdf'] }))),
     sha256: Type.Optional(Nullable(Type.String({ pattern: '^[0-9a-f]{64}$' }))),
     metadata: Type.Optional(Attributes),
   },

@@ -1,5 +1,5 @@
 import { Type, type Static, type TSchema } from '@sinclair/typebox'
-import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
+import { compileWhenUsed, type Violation } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { Text } from '../../platform/http/schemas.ts'
 import { kindOf } from '../destinations/index.ts'
@@ -16,11 +16,10 @@ interface EdgeInput {
   targetNodeId: string
 }
 
+type Names = readonly (readonly [RegExp, string])[]
+
 /** Checks what was given as REST checks a body. @throws Problem `validation-failed` */
-function checking<S extends TSchema>(
-  schema: S,
-  names: [RegExp, string][] = [],
-): (input: object) => Static<S> {
+function checking<S extends TSchema>(schema: S, names: Names = []): (input: object) => Static<S> {
   const check = compileWhenUsed(schema)
   return (input) => {
     const given = Object.fromEntries(
@@ -28,13 +27,19 @@ function checking<S extends TSchema>(
     )
     const errors = check(given)
     if (errors.length === 0) return given
-    const named = errors.map(({ pointer, detail }) => ({
-      pointer: names.reduce((text, [form, name]) => text.replace(form, name), pointer),
-      detail,
-    }))
-    throw new Problem('validation-failed', 'The arguments are not as they should be: see "errors".', named)
+    throw new Problem(
+      'validation-failed',
+      'The arguments are not as they should be: see "errors".',
+      renamed(errors, names),
+    )
   }
 }
+
+const renamed = (errors: readonly Violation[], names: Names): Violation[] =>
+  errors.map(({ pointer, detail }) => ({
+    pointer: names.reduce((text, [form, name]) => text.replace(form, name), pointer),
+    detail,
+  }))
 
 const checkEvent = checking(NewEventBody, [
   [/^\/type$/, '/eventType'],
@@ -50,7 +55,8 @@ const WebhookSubscription = Type.Unsafe<Static<typeof NewSubscription>>(
     { additionalProperties: false },
   ),
 )
-const checkSubscription = checking(WebhookSubscription, [[/^\/destination\/url$/, '/targetUrl']])
+const SUBSCRIPTION_NAMES: Names = [[/^\/destination\/url$/, '/targetUrl']]
+const checkSubscription = checking(WebhookSubscription, SUBSCRIPTION_NAMES)
 const checkApplication = checking(
   Type.Object({
     name: Type.Optional(Text(200)),
@@ -126,7 +132,10 @@ export const mutations = {
       destination: { type: 'webhook', url: targetUrl },
       secret: secret ?? undefined,
     })
-    return context.deps.subscriptions.create(context.key.appId, input)
+    return context.deps.subscriptions.create(context.key.appId, input).catch((error: unknown) => {
+      if (!(error instanceof Problem) || !error.errors) throw error
+      throw new Problem(error.problem, error.message, renamed(error.errors, SUBSCRIPTION_NAMES))
+    })
   },
 
   async updateApplication(_root: unknown, input: object, context: GraphContext) {

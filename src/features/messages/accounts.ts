@@ -1,5 +1,6 @@
 import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
+import { readUrl } from '../../platform/http/urls.ts'
 import { faultOfSecret } from '../../platform/signing.ts'
 import type { Account } from './drivers/driver.ts'
 import { DRIVERS } from './drivers/index.ts'
@@ -11,19 +12,38 @@ const CHECKS = new Map(
   ]),
 )
 
-/** Checks what a platform needs. @throws Problem `validation-failed` */
-export function checkAccount(platform: string, account: Partial<Account>): void {
+/** Settings that requests go to. */
+const ADDRESSES: Record<string, typeof readUrl> = {
+  url: readUrl,
+  /** Paths are added to it. */
+  apiUrl(text) {
+    const read = readUrl(text)
+    if ('fault' in read) return read
+    const { search, hash, href } = new URL(read.href)
+    return search + hash === '' ? { href: href.replace(/\/+$/, '') } : { fault: 'must end before its ? or #' }
+  },
+}
+
+/**
+ * Checks what a platform needs.
+ *
+ * @returns the account with its addresses as they are kept, shown and sent
+ * @throws Problem `validation-failed`
+ */
+export function checkAccount<Given extends Partial<Account>>(platform: string, account: Given): Given {
   const checks = CHECKS.get(platform)
   const errors = (['settings', 'credentials'] as const).flatMap((part) =>
     account[part] === undefined || checks === undefined
       ? []
       : checks[part](account[part]).map(({ pointer, detail }) => ({ pointer: `/${part}${pointer}`, detail })),
   )
-  for (const name of ['url', 'apiUrl']) {
-    const address = account.settings?.[name]
-    if (address !== undefined && !isAddress(address)) {
-      errors.push({ pointer: `/settings/${name}`, detail: 'must be a URL, without a user name or password' })
-    }
+  const addresses: Record<string, string> = {}
+  for (const [name, read] of Object.entries(ADDRESSES)) {
+    const given = account.settings?.[name]
+    if (typeof given !== 'string' || errors.some(({ pointer }) => pointer === `/settings/${name}`)) continue
+    const address = read(given)
+    if ('href' in address) addresses[name] = address.href
+    else errors.push({ pointer: `/settings/${name}`, detail: address.fault })
   }
   const secret = account.credentials?.['secret']
   const fault = secret !== undefined && errors.length === 0 ? faultOfSecret(secret) : undefined
@@ -31,9 +51,5 @@ export function checkAccount(platform: string, account: Partial<Account>): void 
   if (errors.length > 0) {
     throw new Problem('validation-failed', `This is not what ${platform} needs: see "errors".`, errors)
   }
-}
-
-function isAddress(text: string): boolean {
-  const url = URL.parse(text)
-  return url !== null && url.username === '' && url.password === ''
+  return account.settings ? { ...account, settings: { ...account.settings, ...addresses } } : account
 }

@@ -122,8 +122,11 @@ export function createConnectionService(db: Database, secrets: SecretBox, public
     get,
 
     async create(appId: string, input: Static<typeof NewPlatformConnection>): Promise<ConnectionBody> {
-      const { platform, name, settings, credentials } = input
-      checkAccount(platform, { settings, credentials })
+      const { platform, name } = input
+      const { settings, credentials } = checkAccount(platform, {
+        settings: input.settings,
+        credentials: input.credentials,
+      })
       const id = newId()
       await db.transaction().execute(async (transaction) => {
         const destination: PlatformDestination = { type: 'platform', platform, settings }
@@ -181,8 +184,11 @@ export function createConnectionService(db: Database, secrets: SecretBox, public
       change: Static<typeof PlatformConnectionChange>,
     ): Promise<ConnectionBody> {
       const { platform } = await get(appId, id)
-      const { name, settings, credentials, detectLinkCodes } = change
-      checkAccount(platform, { ...(settings && { settings }), ...(credentials && { credentials }) })
+      const { name, detectLinkCodes } = change
+      const { settings, credentials } = checkAccount(platform, {
+        ...(change.settings && { settings: change.settings }),
+        ...(change.credentials && { credentials: change.credentials }),
+      })
       await db.transaction().execute(async (transaction) => {
         const changed = await transaction
           .updateTable('platform_connections')

@@ -10,7 +10,7 @@ import type { Database } from '../../platform/postgres/pool.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
 import { faultOfSecret, newSigningSecret } from '../../platform/signing.ts'
 import { TransformationError } from '../../platform/transformation/transformation.ts'
-import { hide, kindOf, reveal, type DestinationSettings, type HiddenSettings } from '../destinations/index.ts'
+import { fillIn, hide, kindOf, type DestinationSettings, type HiddenSettings } from '../destinations/index.ts'
 import { cancelOwed } from './cancel.ts'
 import { compileFilter } from './filter.ts'
 import type { Flow } from './flow.ts'
@@ -70,9 +70,8 @@ export function createSubscriptionService(options: {
 
   function split(destination: DestinationSettings, before?: HiddenSettings) {
     const kind = kindOf(destination.type)
-    const { shown, hidden } = hide(destination, kind.hidden, before)
-    kind.check?.(reveal(shown, hidden))
-    return { shown, hidden }
+    const settings = kind.check(fillIn(destination, kind.hidden, before))
+    return hide({ ...settings, type: destination.type }, kind.hidden)
   }
 
   return {

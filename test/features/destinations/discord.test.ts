@@ -164,9 +164,9 @@ t.test('a rate limit holds the next attempt, by the body or else by the header',
 })
 
 t.test('addresses that cannot be used are refused when they are set', async (t) => {
-  discord.check?.({ type: 'discord', url: `https://discord.com/api/webhooks/${ID}/${TOKEN}` })
+  discord.check({ type: 'discord', url: `https://discord.com/api/webhooks/${ID}/${TOKEN}` })
   const withPassword = 'https://a:b@discord.com/api/webhooks/1/x'
-  t.throws(() => discord.check?.({ type: 'discord', url: withPassword }), {
+  t.throws(() => discord.check({ type: 'discord', url: withPassword }), {
     name: 'Problem',
     problem: 'invalid-destination',
   })

@@ -34,15 +34,19 @@ t.test('headers of one’s own are sent, and shown to nobody', async (t) => {
 
   answers.push(await client.patch(path, { name: 'other' }))
   t.equal((await send(2))?.['authorization'], SECRET, 'another change keeps them')
-  const changed = { Authorization: '***', 'x-new': 'n', 'user-agent': 'shop/1.0' }
+  const changed = { AUTHORIZATION: '***', 'x-new': 'n', 'user-agent': 'shop/1.0' }
   answers.push(await client.patch(path, { destination: { ...destination, headers: changed } }))
   t.strictSame(answers.at(-1)?.body.destination.headers, {
-    Authorization: '***',
+    AUTHORIZATION: '***',
     'x-new': '***',
     'user-agent': '***',
   })
   const received = await send(3)
-  t.match(received, { authorization: SECRET, 'x-new': 'n', 'user-agent': 'shop/1.0' }, '*** keeps a value')
+  t.match(
+    received,
+    { authorization: SECRET, 'x-new': 'n', 'user-agent': 'shop/1.0' },
+    '*** keeps a value, in whatever case its name is written',
+  )
   t.notOk('x-~odd!' in (received ?? {}), 'what is left out is removed')
   answers.push(await client.post(`${path}/test`, {}))
   t.equal((await receiver.waitFor(4)).at(-1)?.headers['authorization'], SECRET, 'a test has them too')
@@ -81,7 +85,6 @@ t.test('headers that cannot be sent are refused', async (t) => {
     ...reserved.map((name) => [{ [name]: 'x' }, invalid, `/${name}`] as const),
     [{ 'x-b': 'x', 'X-B': 'y' }, invalid, '/X-B'],
     [{ 'x-b': '***' }, invalid, '/x-b'],
-    [{ 'X-A': '***' }, invalid, '/X-A'],
     ...[
       'a\r\nx-b: c',
       'a\nb',
@@ -141,11 +144,15 @@ t.test('each kind of destination says what is wrong with its own settings', asyn
       { '/format': /must be one of json, cloudevents$/, '/signatures/0': /must be one of v1, v1a$/ },
     ],
     [{ type: 'webhook', url: NOWHERE, signatures: [] }, malformed, { '/signatures': /fewer than 1/ }],
-    [{ type: 'webhook', url: 'ftp://a.example/' }, malformed, { '/url': /pattern/ }],
-    [{ type: 'webhook', url: 'http://u:p@a.example/' }, invalid, { '/url': /user or a password/ }],
+    [{ type: 'webhook', url: 'ftp://a.example/' }, invalid, { '/url': /must begin with http:/ }],
+    [
+      { type: 'webhook', url: 'http://u:p@a.example/' },
+      invalid,
+      { '/url': /user or a password; use the header authorization/ },
+    ],
     [{ type: 'slack', url: 'http://u:p@a.example/' }, invalid, { '/url': /user or a password/ }],
     [{ type: 'slack', url: '***' }, invalid, { '/url': /the value itself/ }],
-    [{ type: 'discord', url: 'http://' }, malformed, { '/url': /pattern/ }],
+    [{ type: 'discord', url: 'http://' }, invalid, { '/url': /must be a URL/ }],
     [{ type: 'email', to: ['x'] }, malformed, { '/to/0': /pattern/ }],
     [
       { type: 'email', to: ['a@b.example'], subject: '{{id}}' },

@@ -111,16 +111,20 @@ t.test('violations are named as the arguments are', async (t) => {
         { edgeType: "", targetNodeType: "", targetNodeId: "" }]) { id }`,
       ['/edges/0/edgeType', '/edges/0/targetNodeType', '/edges/0/targetNodeId'],
     ],
-    [
-      'createWebhookSubscription(name: "a", targetUrl: "ftp://x", eventPatterns: ["*"]) { id }',
-      ['/targetUrl'],
-    ],
+    ['createWebhookSubscription(name: "a", targetUrl: "", eventPatterns: ["*"]) { id }', ['/targetUrl']],
   ]
   for (const [field, pointers] of cases) {
     const answer = await ask(client, `mutation { done: ${field} }`)
     expectGraphProblem(t, answer, { status: 400, type: 'validation-failed', pointers, path: ['done'] }, field)
     t.equal(answer.errors.length, 1)
   }
+})
+
+t.test('an address that nothing can be sent to is named as its argument is', async (t) => {
+  const { client } = await startShop(t)
+  const field = 'createWebhookSubscription(name: "a", targetUrl: "ftp://x", eventPatterns: ["*"]) { id }'
+  const expected = { status: 422, type: 'invalid-destination', pointers: ['/targetUrl'], path: ['done'] }
+  expectGraphProblem(t, await ask(client, `mutation { done: ${field} }`), expected, field)
 })
 
 t.test('the message is the detail that REST gives', async (t) => {

@@ -43,7 +43,7 @@ const ACCOUNTS: Record<string, { good: object; bad: [object, string][] }> = {
     bad: [
       [{ settings: { botUserId: 'bot' } }, '/settings/botUserId'],
       [{ settings: { botUserId: 'U0123', apiUrl: 'ftp://slack.com' } }, '/settings/apiUrl'],
-      [{ settings: { botUserId: 'U0123', apiUrl: 'https://slack.com/' } }, '/settings/apiUrl'],
+      [{ settings: { botUserId: 'U0123', apiUrl: 'https://slack.com/?a=b' } }, '/settings/apiUrl'],
       [{ credentials: { botToken: 'xoxb-1' } }, '/credentials/signingSecret'],
     ],
   },

@@ -1,6 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { compileWhenUsed } from '../../../platform/json-schema/json-schema.ts'
 import { SigningSecret, Timestamp } from '../../../platform/http/schemas.ts'
+import { Url } from '../../../platform/http/urls.ts'
 import { signedHeaders, verifySigned } from '../../../platform/signing.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound-http.ts'
 import { headerOf, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
@@ -45,13 +46,7 @@ export const http: PlatformDriver = {
   maxTextLength: 40_000,
   settings: Type.Object(
     {
-      url: Type.String({
-        format: 'uri',
-        pattern: '^https?://',
-        maxLength: 2048,
-        description: 'Where messages are posted to.',
-        examples: ['https://example.com/messages'],
-      }),
+      url: Url({ description: 'Where messages are posted to.', examples: ['https://example.com/messages'] }),
     },
     { additionalProperties: false },
   ),
