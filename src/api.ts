@@ -12,6 +12,7 @@ import { buildSerializer, buildValidator } from './platform/http/compilers.ts'
 import { registerErrorHandler, sendProblem, toProblem } from './platform/http/error-handler.ts'
 import { registerOpenApi } from './platform/http/openapi.ts'
 import { createOriginCheck } from './platform/http/origins.ts'
+import { protectAnswer } from './platform/http/protect-answer.ts'
 import { registerJsonParser } from './platform/http/raw-json.ts'
 import { dropUnusedConnections } from './platform/http/unused-connections.ts'
 
@@ -34,11 +35,12 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: 'idle',
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     // Other upgrades, such as h2c, are not taken, and the request is answered as it is.
     http: { shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket' },
     trustProxy: deps.config.trustedProxies.length > 0 && [...deps.config.trustedProxies],
     frameworkErrors(error, request, reply) {
+      protectAnswer(request, reply)
       void sendProblem(reply, toProblem(error, request))
     },
     // The options' types describe Fastify's own factories only.
@@ -53,6 +55,7 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
   dropUnusedConnections(app)
   registerJsonParser(app)
   registerErrorHandler(app)
+  app.addHook('onRequest', async (request, reply) => protectAnswer(request, reply))
   await app.register(accepts)
   await registerCors(app, deps.config.allowedOrigins)
   await app.register(websocket, {

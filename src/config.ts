@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { Type, type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { LOG_LEVELS } from './platform/log.ts'
-import { parseAddresses, parseCidrs } from './platform/addresses.ts'
+import { isLoopback, LOOPBACK_CIDRS, parseAddresses, parseCidrs } from './platform/addresses.ts'
 import { checkOrigins } from './platform/http/origins.ts'
 import { parseDurations } from './platform/durations.ts'
 import { parseMailbox, parseSmtpUrl } from './platform/mail/settings.ts'
@@ -82,7 +82,7 @@ export const Environment = Type.Object({
   OUTBOUND_ALLOW_CIDRS: Type.Optional(
     Type.String({
       description:
-        'Comma-separated address ranges that webhooks may reach although they are not public. Unset with the embedded Postgres: the loopback. Unset otherwise, or empty: none.',
+        'Comma-separated address ranges that webhooks may reach although they are not public. Unset with the embedded Postgres and a HOST that only this machine reaches: the loopback. Unset otherwise, or empty: none.',
       examples: ['10.20.0.0/16,fd00:20::/32'],
     }),
   ),
@@ -298,7 +298,11 @@ export function loadConfig(environment: Record<string, string | undefined>): Con
     embedded,
     redis: redisOf(checked),
     outboundAllowCidrs: named('OUTBOUND_ALLOW_CIDRS', () =>
-      parseCidrs(checked.OUTBOUND_ALLOW_CIDRS ?? (embedded ? '127.0.0.0/8,::1/128' : '')),
+      checked.OUTBOUND_ALLOW_CIDRS === undefined
+        ? embedded && isLoopback(checked.HOST)
+          ? [...LOOPBACK_CIDRS]
+          : []
+        : parseCidrs(checked.OUTBOUND_ALLOW_CIDRS),
     ),
     allowedOrigins: named('ALLOWED_ORIGINS', () =>
       checkOrigins(listOf(checked.ALLOWED_ORIGINS ?? (embedded ? 'local' : ''))),

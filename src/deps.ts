@@ -50,6 +50,7 @@ import {
   type SubscriptionService,
   type SubscriptionSwitch,
 } from './features/subscriptions/index.ts'
+import { createUrlCheck, LOOPBACK_CIDRS } from './platform/addresses.ts'
 import { createLocalBus } from './platform/bus/local.ts'
 import type { Bus } from './platform/bus/port.ts'
 import { createPostgresBus, createRedisBus } from './platform/bus/relay.ts'
@@ -191,8 +192,13 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
     closers.push(() => rateLimits.close())
     const http = createOutboundHttp(config.outboundAllowCidrs)
     closers.push(() => http.close())
+    const faultOfUrl = createUrlCheck(config.outboundAllowCidrs)
     if (config.embedded && config.OUTBOUND_ALLOW_CIDRS === undefined) {
-      say('Webhooks may reach this machine (OUTBOUND_ALLOW_CIDRS is unset).')
+      say(
+        config.outboundAllowCidrs.length > 0
+          ? 'Webhooks may reach this machine (OUTBOUND_ALLOW_CIDRS is unset).'
+          : `Webhooks may not reach this machine, since HOST=${config.HOST} lets others reach the service. To allow it: OUTBOUND_ALLOW_CIDRS=${LOOPBACK_CIDRS.join()}`,
+      )
     }
 
     const keys = createKeyFinder(db, bus)
@@ -223,7 +229,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
     const signingKeys = createSigningKeyService(db, secrets, clock)
     const transformer = createTransformer()
     closers.push(() => transformer.close())
-    const connections = createConnectionService(db, secrets, publicUrl)
+    const connections = createConnectionService({ db, secrets, publicUrl, faultOfUrl })
 
     const deps: Deps = {
       config,
@@ -251,6 +257,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
         secrets,
         clock,
         checkTransformation: (expression) => transformer.check(expression),
+        faultOfUrl,
       }),
       subscriptionSwitch: createSubscriptionSwitch(db, appender),
       eventTypes,

@@ -102,6 +102,32 @@ export function createAddressCheck(allowedCidrs: readonly string[]): (address: s
 }
 
 /**
+ * Tells what is wrong with a URL that is to be called: its host is an address that may not be connected to. What a name
+ * resolves to is seen when it is connected to.
+ *
+ * @param allowedCidrs as for `createAddressCheck`
+ * @returns for a URL, whose host may stand there in any spelling of an address, words for the person who wrote it
+ */
+export function createUrlCheck(allowedCidrs: readonly string[]): (url: string) => string | undefined {
+  const mayReach = createAddressCheck(allowedCidrs)
+  return (url) => {
+    const host = URL.parse(url)?.hostname.replace(/^\[(.*)\]$/, '$1') ?? ''
+    if (isIP(host) === 0 || mayReach(host)) return undefined
+    return `leads to ${host}, which is not a public address: the operator can allow it in OUTBOUND_ALLOW_CIDRS`
+  }
+}
+
+export const LOOPBACK_CIDRS: readonly string[] = ['127.0.0.0/8', '::1/128']
+const loopback = rangesOf(LOOPBACK_CIDRS)
+
+/** Whether only this machine reaches what listens there. @param host a name or an address */
+export function isLoopback(host: string): boolean {
+  if (isIP(host) === 0) return host === 'localhost'
+  const { address, family } = canonical(host)
+  return loopback[family].check(address, family)
+}
+
+/**
  * Whose an address is, for counting: an IPv4 address is one client's, of IPv6 a whole /64, which is the least that
  * a client is given. What is no address stands for itself.
  */

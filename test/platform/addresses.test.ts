@@ -1,5 +1,5 @@
 import t from 'tap'
-import { clientNetwork, parseCidrs } from '../../src/platform/addresses.ts'
+import { clientNetwork, parseCidrs, createUrlCheck } from '../../src/platform/addresses.ts'
 
 t.test('lists of address ranges', async (t) => {
   t.same(parseCidrs(''), [])
@@ -50,4 +50,13 @@ t.test('whose an address is', async (t) => {
   }
   for (const [network, addresses] of Object.entries(networks))
     for (const address of addresses) t.equal(clientNetwork(address), network, address)
+})
+
+t.test('the host of a URL is judged where it is an address, however it is spelled', async (t) => {
+  const faultOf = createUrlCheck(['10.0.0.0/8'])
+  for (const host of ['１２７.0.0.1', '127。0。0。1', '0x7f000001', '[::ffff:7f00:1]', '169.254.169.254'])
+    t.match(faultOf(`http://${host}/`), /^leads to .* OUTBOUND_ALLOW_CIDRS$/, host)
+  for (const host of ['10.1.2.3', '[::ffff:10.1.2.3]', '8.8.8.8', 'localhost', 'example.com'])
+    t.equal(faultOf(`https://${host}/`), undefined, host)
+  t.equal(faultOf('no URL'), undefined, 'that is for others to say')
 })

@@ -136,6 +136,15 @@ t.test('which private ranges webhooks may reach', async (t) => {
   const ranges = (settings: Record<string, string | undefined>): readonly string[] =>
     loadConfig(settings).outboundAllowCidrs
   t.same(ranges({}), ['127.0.0.0/8', '::1/128'], 'embedded and unset: the loopback')
+  for (const HOST of ['localhost', '127.0.0.2', '::1', '::ffff:127.0.0.1'])
+    t.same(ranges({ HOST }), ['127.0.0.0/8', '::1/128'], `the same at ${HOST}`)
+  for (const HOST of ['0.0.0.0', '::', '192.168.1.5', 'host.example.com', '127.0.0.1.example.com'])
+    t.same(ranges({ HOST }), [], `others may reach ${HOST}: none`)
+  t.same(
+    ranges({ HOST: '0.0.0.0', OUTBOUND_ALLOW_CIDRS: '127.0.0.0/8' }),
+    ['127.0.0.0/8'],
+    'unless it is asked for',
+  )
   t.same(ranges({ DATABASE_URL }), [], 'not embedded and unset: none')
   t.same(ranges({ OUTBOUND_ALLOW_CIDRS: '' }), [], 'empty: none')
   t.same(ranges({ OUTBOUND_ALLOW_CIDRS: ' ' }), [])

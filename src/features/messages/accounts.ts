@@ -27,10 +27,15 @@ const ADDRESSES: Record<string, typeof readUrl> = {
 /**
  * Checks what a platform needs.
  *
+ * @param faultOfUrl what is wrong with a URL that is to be called
  * @returns the account with its addresses as they are kept, shown and sent
- * @throws Problem `validation-failed`
+ * @throws Problem `validation-failed`, or `invalid-destination` for an address that may not be called
  */
-export function checkAccount<Given extends Partial<Account>>(platform: string, account: Given): Given {
+export function checkAccount<Given extends Partial<Account>>(
+  platform: string,
+  account: Given,
+  faultOfUrl: (url: string) => string | undefined,
+): Given {
   const checks = CHECKS.get(platform)
   const errors = (['settings', 'credentials'] as const).flatMap((part) =>
     account[part] === undefined || checks === undefined
@@ -50,6 +55,13 @@ export function checkAccount<Given extends Partial<Account>>(platform: string, a
   if (fault !== undefined) errors.push({ pointer: '/credentials/secret', detail: fault })
   if (errors.length > 0) {
     throw new Problem('validation-failed', `This is not what ${platform} needs: see "errors".`, errors)
+  }
+  for (const [name, address] of Object.entries(addresses)) {
+    const unreachable = faultOfUrl(address)
+    if (unreachable === undefined) continue
+    throw new Problem('invalid-destination', `The ${name} of the connection ${unreachable}.`, [
+      { pointer: `/settings/${name}`, detail: unreachable },
+    ])
   }
   return account.settings ? { ...account, settings: { ...account.settings, ...addresses } } : account
 }

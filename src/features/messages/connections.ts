@@ -64,9 +64,17 @@ interface Row {
  * Accounts on messaging platforms. A connection is a subscription with the same id that gets only the messages
  * addressed to it, so sending has the retries, dead letters and attempts of every delivery.
  *
- * @param publicUrl where platforms reach this service; undefined when it was not told
+ * @param options.publicUrl where platforms reach this service; undefined when it was not told
+ * @param options.faultOfUrl what is wrong with a URL that is to be called
  */
-export function createConnectionService(db: Database, secrets: SecretBox, publicUrl: string | undefined) {
+export function createConnectionService(options: {
+  db: Database
+  secrets: SecretBox
+  publicUrl: string | undefined
+  faultOfUrl: (url: string) => string | undefined
+}) {
+  const { db, secrets, publicUrl, faultOfUrl } = options
+
   const select = () =>
     db
       .selectFrom('platform_connections as c')
@@ -123,10 +131,8 @@ export function createConnectionService(db: Database, secrets: SecretBox, public
 
     async create(appId: string, input: Static<typeof NewPlatformConnection>): Promise<ConnectionBody> {
       const { platform, name } = input
-      const { settings, credentials } = checkAccount(platform, {
-        settings: input.settings,
-        credentials: input.credentials,
-      })
+      const account = { settings: input.settings, credentials: input.credentials }
+      const { settings, credentials } = checkAccount(platform, account, faultOfUrl)
       const id = newId()
       await db.transaction().execute(async (transaction) => {
         const destination: PlatformDestination = { type: 'platform', platform, settings }
@@ -185,10 +191,11 @@ export function createConnectionService(db: Database, secrets: SecretBox, public
     ): Promise<ConnectionBody> {
       const { platform } = await get(appId, id)
       const { name, detectLinkCodes } = change
-      const { settings, credentials } = checkAccount(platform, {
+      const account = {
         ...(change.settings && { settings: change.settings }),
         ...(change.credentials && { credentials: change.credentials }),
-      })
+      }
+      const { settings, credentials } = checkAccount(platform, account, faultOfUrl)
       await db.transaction().execute(async (transaction) => {
         const changed = await transaction
           .updateTable('platform_connections')

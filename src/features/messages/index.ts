@@ -56,7 +56,7 @@ export const messages: Feature = {
             change: PlatformConnectionChange,
             query: PlatformConnectionQuery,
           },
-          problems: ['conflict'],
+          problems: ['conflict', 'invalid-destination'],
           onDelete: 'Messages that were not sent yet are cancelled. Its platform users stay.',
           service: connections,
         }),

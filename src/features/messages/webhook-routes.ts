@@ -108,4 +108,4 @@ const addressOf = (request: FastifyRequest, publicUrl: string | undefined): stri
   (publicUrl ?? `${request.protocol}://${request.host}`) + request.url
 
 const plain = (reply: FastifyReply, mediaType: string, body: string): FastifyReply =>
-  reply.type(`${mediaType}; charset=utf-8`).header('x-content-type-options', 'nosniff').send(body)
+  reply.type(`${mediaType}; charset=utf-8`).send(body)

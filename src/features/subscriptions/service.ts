@@ -29,6 +29,7 @@ type Input = Static<typeof SubscriptionChange>
  * Subscriptions of an app. Every change raises the version in the app's log head, under the lock that orders
  * appends: so a subscription gets every event after its creation and none from before it.
  *
+ * @param options.faultOfUrl what is wrong with a URL that is to be called
  * @param options.checkTransformation throws a TransformationError for an expression that cannot be used
  */
 export function createSubscriptionService(options: {
@@ -36,6 +37,7 @@ export function createSubscriptionService(options: {
   secrets: SecretBox
   clock: Clock
   checkTransformation: (expression: string) => void
+  faultOfUrl: (url: string) => string | undefined
 }) {
   const { db, secrets, clock } = options
 
@@ -71,6 +73,13 @@ export function createSubscriptionService(options: {
   function split(destination: DestinationSettings, before?: HiddenSettings) {
     const kind = kindOf(destination.type)
     const settings = kind.check(fillIn(destination, kind.hidden, before))
+    const { url } = settings
+    const unreachable = typeof url === 'string' ? options.faultOfUrl(url) : undefined
+    if (unreachable !== undefined) {
+      throw new Problem('invalid-destination', `The url of the destination ${unreachable}.`, [
+        { pointer: '/destination/url', detail: unreachable },
+      ])
+    }
     return hide({ ...settings, type: destination.type }, kind.hidden)
   }
 

@@ -31,7 +31,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
 
 function allowedMethods(app: FastifyInstance, request: FastifyRequest): string[] {
   const path = request.url.split('?')[0] ?? '/'
-  return ['GET', 'POST', 'PATCH', 'PUT', 'DELETE'].filter(
+  return ['GET', 'HEAD', 'POST', 'PATCH', 'PUT', 'DELETE'].filter(
     (method) => method !== request.method && app.findRoute({ method: method, url: path }) !== null,
   )
 }

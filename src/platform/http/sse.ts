@@ -1,3 +1,5 @@
+import type { FastifyReply } from 'fastify'
+
 /**
  * Encoding of the server-sent events format (WHATWG HTML, section 9.2). Pure text: whoever holds the sockets
  * joins what it has into one write.
@@ -37,6 +39,12 @@ export const encodeId = (id: string): string => `id: ${oneLine(id)}\n\n`
 
 /** Tells the client how long to wait before it reconnects, in milliseconds. */
 export const encodeRetry = (milliseconds: number): string => `retry: ${Math.round(milliseconds)}\n\n`
+
+/** Answers `HEAD` where `GET` is a stream: what the stream would begin with, and nothing after it. */
+export function sendStreamHead(reply: FastifyReply): void {
+  reply.hijack()
+  reply.raw.writeHead(200, { ...(reply.getHeaders() as Record<string, string>), ...SSE_HEADERS }).end()
+}
 
 /** A stream never stays silent for longer than this, in milliseconds. */
 export const HEARTBEAT_MS = 15_000

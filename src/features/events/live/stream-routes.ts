@@ -9,6 +9,7 @@ import {
   encodeMessage,
   encodeRetry,
   HEARTBEAT_MS,
+  sendStreamHead,
   SSE_HEADERS,
 } from '../../../platform/http/sse.ts'
 import { compilePatterns } from '../../subscriptions/index.ts'
@@ -66,6 +67,7 @@ export const streamRoutes =
         },
       },
       async (request, reply) => {
+        if (request.method === 'HEAD') return sendStreamHead(reply)
         const lastId = request.headers['last-event-id']
         const after = lastId === undefined ? request.query.after : Number(lastId)
         const stream = new Stream(request, reply, request.query.types)

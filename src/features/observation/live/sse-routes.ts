@@ -6,6 +6,7 @@ import { OBSERVER_SECURITY } from '../../../platform/http/openapi.ts'
 import { Problem } from '../../../platform/http/problems.ts'
 import { inMediaTypes, responses } from '../../../platform/http/schemas.ts'
 import { grantOf } from '../authenticate.ts'
+import { sendStreamHead } from '../../../platform/http/sse.ts'
 import { isRoom } from '../../../platform/rooms/names.ts'
 import { compileRoomPatterns } from '../patterns.ts'
 import { startStream, type RoomStream, type RoomStreamDeps } from './room-stream.ts'
@@ -99,6 +100,7 @@ export const sseRoutes =
         const refused = rooms.find((room) => !mayJoin(room))
         if (refused !== undefined)
           throw new Problem('forbidden', `The token does not allow to join "${refused}".`)
+        if (request.method === 'HEAD') return sendStreamHead(reply)
         const { query, headers } = request
         const stream = await startStream(deps, reply, grant, {
           rooms,
