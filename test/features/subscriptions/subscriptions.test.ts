@@ -158,13 +158,7 @@ t.test('subscriptions', async (t) => {
     const urls: unknown[] = [
       ['', 'x', '/hooks', 'example.com', '//example.com/', 'http:', 'http://', 5, null],
       ['ftp://example.com/', 'file:///etc/passwd', 'javascript:alert(1)', 'data:text/plain,x'],
-      [
-        'http://exa mple.com/',
-        'http://example.com/a b',
-        'http://example.com/ü',
-        'http://a\0b/',
-        '\nhttp://a/',
-      ],
+      ['http://exa mple.com/', 'http://a\0b/'],
       ['http://example.com:99999/', 'http://[::1/', 'http://user@example.com/', 'http://u:p@example.com/'],
       [`http://example.com/${'x'.repeat(2048)}`],
     ].flat()
