@@ -6,7 +6,7 @@ const Scopes = Type.Array(Type.Union(SCOPES.map((scope) => Type.Literal(scope)))
   minItems: 1,
   uniqueItems: true,
   description:
-    'What the key may be used for. `events:import` allows it, where it may append events, to append those of the built-in types that only the service itself appends otherwise (`message.*`, `user.*`, `system.*`, `link_code.*`).',
+    'What the key may be used for. `events:import` allows it, where it may append events, to append those of the built-in types that only the service itself appends otherwise (`message.*`, `user.*`, `system.*`, `link_code.*`, `inquiry.submitted`).',
   examples: [['events:write', 'events:read']],
 })
 

@@ -2,7 +2,7 @@ import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Clock } from '../../platform/clock.ts'
-import { appIdOf } from '../../platform/http/auth.ts'
+import { appIdOf, keyOf } from '../../platform/http/auth.ts'
 import { pageOf, pageSize, POSITION_CURSOR, readCursor } from '../../platform/http/pagination.ts'
 import { ref, responses, Uuid } from '../../platform/http/schemas.ts'
 import type { Appender } from './append/appender.ts'
@@ -11,6 +11,7 @@ import type { EventFilter } from './list/filter.ts'
 import type { EventReader } from './reads.ts'
 import { answered, answeredList, EVENT_SCHEMAS, sendAppended, sendEvents, sendOne } from './replies.ts'
 import type { Limits } from './request-body.ts'
+import { refuseReserved } from './reserved.ts'
 import {
   ChildrenQuery,
   Event,
@@ -19,7 +20,7 @@ import {
   IncludeQuery,
   StatusReport,
 } from './schemas.ts'
-import { reportOn } from './status-report.ts'
+import { isMessage, reportOn } from './status-report.ts'
 
 const tags = ['Events']
 const read = { access: 'events:read' as const }
@@ -146,6 +147,8 @@ export const eventRoutes =
         const appId = appIdOf(request)
         const origin = await reader.get(appId, request.params.id)
         const child = reportOn(origin, request.bodyText, request.body, clock.now(), limits)
+        // A client's own event called "message" or "user" makes none of the service's.
+        if (!isMessage(origin)) refuseReserved(keyOf(request), [child], () => '/status')
         const idempotencyKey = request.headers['idempotency-key']
         const appended = await appender.append(appId, [child], {
           ...(idempotencyKey !== undefined && { idempotencyKey }),

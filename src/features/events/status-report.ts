@@ -10,7 +10,8 @@ import { MAX_TYPE_LENGTH, type StatusReport } from './schemas.ts'
 const MESSAGE_STATUSES = ['delivered', 'read', 'failed'] as const
 export type MessageStatus = (typeof MESSAGE_STATUSES)[number]
 
-const isMessage = (event: { type: string }): boolean =>
+/** Whether a platform reports on an event; of any other its own type says what became of it. */
+export const isMessage = (event: { type: string }): boolean =>
   event.type === 'message.inbound' || event.type === 'message.outbound'
 
 /**

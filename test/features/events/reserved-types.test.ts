@@ -4,7 +4,13 @@ import { expectEmptyLog, expectProblem } from '../../helpers/problems.ts'
 import { ADMIN_KEY, call, createImporter, startService, type Client } from '../../helpers/service.ts'
 import { ask, dataOf, expectGraphProblem } from '../graphql/graph.ts'
 
-const RESERVED = ['message.inbound', 'link_code.activation', 'user.merged', 'system.subscription.failing']
+const RESERVED = [
+  'message.inbound',
+  'link_code.activation',
+  'user.merged',
+  'system.subscription.failing',
+  'inquiry.submitted',
+]
 const refused = (...pointers: string[]) => ({ status: 422, type: 'reserved-event-type', pointers })
 const cloudEvent = (type: string) => ({ specversion: '1.0', id: type, source: '/s', type, data: {} })
 const createEvent = (type: string) =>
@@ -32,15 +38,39 @@ t.test('what only the service itself appends', async (t) => {
     await expectEmptyLog(t, client, 'nothing was stored')
   })
 
+  t.test('is not made by reporting on an event of a client', async (t) => {
+    const client = await service.client()
+    const reports = {
+      message: ['inbound', 'outbound', 'delivered', 'read', 'failed'],
+      user: ['merged'],
+      link_code: ['generated', 'activation'],
+      system: ['x'],
+      inquiry: ['submitted'],
+    }
+    for (const [type, statuses] of Object.entries(reports)) {
+      const { body: event } = await client.post('/events', { type, payload: {} })
+      for (const status of statuses) {
+        const answer = await client.post(`/events/${event.id}/status`, { status })
+        expectProblem(t, answer, refused('/status'), `${status} of ${type}`)
+      }
+      t.strictSame((await client.get(`/events/${event.id}/children`)).body.data, [])
+    }
+  })
+
   t.test('is taken from a key that may import, as far as there is such a type', async (t) => {
     const client = await createImporter(service.url)
     for (const type of RESERVED) {
       t.match(await client.post('/events', { type, payload: {} }), { status: 201, body: { type } })
       const { createEvent: created } = await dataOf(client, createEvent(type))
       t.equal(created.eventType, type)
-      const made = { type: `${type}.mine`, payload: {} }
-      t.equal((await client.post('/events', made)).status, 422, 'a custom type is none of these')
     }
+    for (const type of ['message.seen', 'user.merged.mine', 'system.x', 'link_code.'])
+      expectProblem(
+        t,
+        await client.post('/events', { type, payload: {} }),
+        refused(),
+        `${type}, a custom type`,
+      )
   })
 
   t.test('a key may import only when that was asked for', async (t) => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import t from 'tap'
 import { BATCH, STRUCTURED } from '../../helpers/cloud-events.ts'
 import { expectProblem } from '../../helpers/problems.ts'
-import { call, startService, type Answer, type Client } from '../../helpers/service.ts'
+import { call, createImporter, startService, type Answer, type Client } from '../../helpers/service.ts'
 
 const DECLARED = { topic: 'orders/shipped', rooms: ['orders', 'orders/{payload.order_id}'] }
 const invalid = { status: 400, type: 'validation-failed' }
@@ -135,7 +135,7 @@ t.test('topics and rooms of events', async (t) => {
   })
 
   t.test('of built-in types are in the code', async (t) => {
-    const client = await service.client()
+    const client = await createImporter(service.url)
     const { body } = await client.get('/event-types?limit=100')
     const withRooms = body.data.filter(({ rooms }: { rooms: string[] }) => rooms.length > 0)
     t.strictSame(

@@ -98,7 +98,7 @@ export function unknownTypes(events: readonly NewEvent[], routing: Routing): str
     if (isReserved(type)) {
       throw new Problem(
         'reserved-event-type',
-        `"${type}" is not a built-in type, and custom types may not begin with ${RESERVED_PREFIXES}.`,
+        `"${type}" is not a built-in type, and custom types may not begin with ${RESERVED_PREFIXES}`,
       )
     }
     names.add(type)

@@ -72,3 +72,9 @@ const RESERVED = ['message.', 'user.', 'system.', 'link_code.']
 export const RESERVED_PREFIXES = 'message., user., system. or link_code.'
 
 export const isReserved = (name: string): boolean => RESERVED.some((prefix) => name.startsWith(prefix))
+
+/** Built-in types of other names that, too, tell what only the service itself does. */
+export const OWN_TYPES: readonly string[] = ['inquiry.submitted']
+
+/** Whether only the service itself appends events of a type. */
+export const isOwnType = (name: string): boolean => isReserved(name) || OWN_TYPES.includes(name)
