@@ -7,6 +7,7 @@ import { features } from './features.ts'
 import { webhooks } from './features/deliveries/index.ts'
 import { createObserverAuthentication } from './features/observation/index.ts'
 import { registerAuth } from './platform/http/auth.ts'
+import { registerBodyEncoding } from './platform/http/body-encoding.ts'
 import { registerCors } from './platform/http/cors.ts'
 import { buildSerializer, buildValidator } from './platform/http/compilers.ts'
 import { registerErrorHandler, sendProblem, toProblem } from './platform/http/error-handler.ts'
@@ -53,6 +54,7 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
     routerOptions: { maxParamLength: 200 },
   })
   dropUnusedConnections(app)
+  registerBodyEncoding(app)
   registerJsonParser(app)
   registerErrorHandler(app)
   app.addHook('onRequest', async (request, reply) => protectAnswer(request, reply))

@@ -29,7 +29,7 @@ export async function registerOpenApi(
         title: 'Heliograph',
         version,
         description:
-          'Append an event once: it is stored in an ordered immutable log, delivered to webhooks and streamed live. Errors are RFC 9457 problem documents.',
+          'Append an event once: it is stored in an ordered immutable log, delivered to webhooks and streamed live. Bodies are UTF-8 and may be compressed (`Content-Encoding: gzip`, `deflate`, `br` or `zstd`); limits are on what comes out. Errors are RFC 9457 problem documents.',
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/' }],

@@ -17,7 +17,7 @@ export const PROBLEMS = {
   conflict: { status: 409, title: 'It is there already, with other content' },
   'idempotency-conflict': { status: 409, title: 'This key was used for another request' },
   'payload-too-large': { status: 413, title: 'The body is larger than allowed' },
-  'unsupported-media-type': { status: 415, title: 'The body must be application/json' },
+  'unsupported-media-type': { status: 415, title: 'The body is not in a form that is taken here' },
   'reserved-event-type': { status: 422, title: 'This event type is reserved' },
   'unknown-event-type': { status: 422, title: 'This event type is not registered' },
   'too-many-event-types': { status: 422, title: 'The app has as many event types as it may have' },

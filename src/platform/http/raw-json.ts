@@ -20,11 +20,17 @@ export function registerJsonParser(app: FastifyInstance): void {
   addJsonType(app, 'application/json')
 }
 
+const BYTE_ORDER_MARK = '\ufeff'
+
+/** Text as it is parsed: JSON itself does not begin with a mark (RFC 8259, section 8.1). */
+export const withoutByteOrderMark = (text: string): string =>
+  text.startsWith(BYTE_ORDER_MARK) ? text.slice(1) : text
+
 /** Takes another media type whose bodies are JSON, in this scope. */
 export function addJsonType(app: FastifyInstance, mediaType: string): void {
   app.addContentTypeParser<Buffer>(mediaType, { parseAs: 'buffer' }, (request, bytes, done) => {
     if (!isUtf8(bytes)) return done(new Problem('invalid-json', 'The body is not UTF-8.'))
-    const text = bytes.toString('utf8')
+    const text = withoutByteOrderMark(bytes.toString('utf8'))
     if (text === '') return done(null, undefined)
     try {
       const body: unknown = JSON.parse(text)

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyRequest } from 'fastify'
+import { hasBody } from '../../../platform/http/body-encoding.ts'
 import { Problem } from '../../../platform/http/problems.ts'
 import type { Violation } from '../../../platform/json-schema/json-schema.ts'
 import { faultOf } from './read.ts'
@@ -81,9 +82,6 @@ function faultOfHeader(name: string): string | undefined {
   if (name === 'datacontenttype') return 'must not be there: Content-Type says it'
   return faultOf(name)
 }
-
-const hasBody = ({ headers }: FastifyRequest): boolean =>
-  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 
 const NOT_DECODED = 'cannot be decoded: write it in ASCII, with all else (and "%") percent-encoded as UTF-8'
 

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { TObject } from '@sinclair/typebox'
 import type { OutboundResponse } from '../../../platform/outbound-http.ts'
+import { withoutByteOrderMark } from '../../../platform/http/raw-json.ts'
 import { nestedDeeperThan } from '../../../platform/json-slices.ts'
 import { sameDigest } from '../../../platform/secrets.ts'
 import type { SentEdges } from '../../entities/index.ts'
@@ -132,7 +133,7 @@ const MAX_DEPTH = 100
 export function readObject(text: string): Record<string, unknown> {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(withoutByteOrderMark(text))
   } catch {
     throw new UnreadableError('It is not JSON.')
   }
