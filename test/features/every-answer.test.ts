@@ -5,9 +5,9 @@ import { ADMIN_KEY, call, startService, type Client } from '../helpers/service.t
 
 const UNKNOWN_ID = '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'
 /** Are public and may be kept, with or without a key. */
-const KEPT = /^\/(observation\/client\/|apps\/[^/]+\/\.well-known\/jwks\.json$)/
+const KEPT = /^\/(docs\/reference\.js$|observation\/client\/|apps\/[^/]+\/\.well-known\/jwks\.json$)/
 /** Are in no document. */
-const HIDDEN = ['/docs', '/docs/json', '/observation/client/link.js', '/nothing', '/%zz']
+const HIDDEN = ['/docs', '/docs/', '/docs/reference.js', '/observation/client/link.js', '/nothing', '/%zz']
 const STREAMS: Record<string, string> = {
   '/events/stream': '/events/stream?after=0',
   '/observation/sse': '/observation/sse?rooms=a',

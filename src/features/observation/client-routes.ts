@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { keepAnswer } from '../../platform/http/kept-answer.ts'
 import { inMediaTypes } from '../../platform/http/schemas.ts'
 import { sha256 } from '../../platform/secrets.ts'
 import { asyncApi } from './asyncapi/document.ts'
@@ -43,12 +44,10 @@ export const clientRoutes: FastifyPluginAsyncTypebox = async (app) => {
         const text = await readFile(join(MODULES_DIR, name), 'utf8')
         const etag = `"${sha256(text).toString('base64url')}"`
         void reply.headers({
-          etag,
-          'cache-control': 'public, max-age=300',
           'access-control-allow-origin': '*',
           'cross-origin-resource-policy': 'cross-origin',
         })
-        if (request.headers['if-none-match'] === etag) return reply.code(304).send(undefined)
+        if (keepAnswer(request, reply, etag)) return reply.send(undefined)
         return reply.type('text/javascript; charset=utf-8').send(text)
       },
     )

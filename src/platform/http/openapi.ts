@@ -1,6 +1,6 @@
 import fastifySwagger from '@fastify/swagger'
-import fastifySwaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
+import { registerReference } from './reference.ts'
 import { ProblemDocument } from './schemas.ts'
 
 export interface OpenApiOptions {
@@ -9,7 +9,6 @@ export interface OpenApiOptions {
   webhooks: Record<string, unknown>
 }
 
-/** Makes the OpenAPI 3.1 document of the routes that follow, and serves it for people at `/docs`. */
 /** How observers show who they are, for the schemas of live routes. */
 export const OBSERVER_SECURITY: Record<string, string[]>[] = [
   { appKey: [] },
@@ -17,6 +16,7 @@ export const OBSERVER_SECURITY: Record<string, string[]>[] = [
   { observerTokenInUrl: [] },
 ]
 
+/** Makes the OpenAPI 3.1 document of the routes that follow, and serves it for people at `/docs`. */
 export async function registerOpenApi(
   app: FastifyInstance,
   { version, webhooks }: OpenApiOptions,
@@ -62,5 +62,5 @@ export async function registerOpenApi(
         typeof schema.$id === 'string' ? schema.$id : `schema-${index}`,
     },
   })
-  await app.register(fastifySwaggerUi, { routePrefix: '/docs', staticCSP: true })
+  registerReference(app)
 }
