@@ -29,7 +29,7 @@ for (const backend of BACKENDS) {
     t.equal(received!.headers['webhook-id'], appended.body.id)
     t.equal(
       received!.text,
-      `{"event_id":"${appended.body.id}","event_type":"order.shipped","app_id":"${client.appId}","payload":${payload},"edges":[],"created_at":"${appended.body.createdAt}"}`,
+      `{"event_id":"${appended.body.id}","event_type":"order.shipped","app_id":"${client.appId}","payload":${payload},"edges":{},"edge_list":[],"created_at":"${appended.body.createdAt}"}`,
       'the payload is passed on to the letter',
     )
 

@@ -72,7 +72,7 @@ t.test('however the event is appended', async (t) => {
     source: 'test',
     type: 'flow.one',
     data: { order_id: 7 },
-    orgid: 'north',
+    heliographorgid: 'north',
   }
   const asCloudEvent = (type: string) => ({ 'content-type': `application/cloudevents${type}+json` })
   const query =

@@ -102,17 +102,21 @@ t.test('an endpoint that fails gives a result too', async (t) => {
   t.match(await test(), { succeeded: false, responseStatus: null })
   const { body } = await client.get(`/subscriptions/${subscription.id}`)
   t.match(body, { status: 'enabled', health: { state: 'healthy' } })
+})
 
-  const closed = createServer().listen(0, '127.0.0.1')
+t.test('one that cannot be reached, or must not be, gives a result too', async (t) => {
+  const settings = { OUTBOUND_ALLOW_CIDRS: '127.0.0.2/32' }
+  const client = await (await startService(t, { worker: false, settings })).client()
+  const closed = createServer().listen(0, '127.0.0.2')
   await once(closed, 'listening')
   const { port } = closed.address() as { port: number }
   closed.close()
   for (const [url, error] of [
-    [`http://127.0.0.1:${port}/`, /ECONNREFUSED/],
-    ['http://169.254.169.254/latest/meta-data', /is not a public address/],
-    ['http://10.1.2.3/', /10\.1\.2\.3 is not a public address/],
+    [`http://127.0.0.2:${port}/`, /ECONNREFUSED/],
+    ['http://localhost/latest/meta-data', /^localhost resolves to \S+, which is not a public address\.$/],
   ] as const) {
     const { id } = await client.subscribe(url)
-    t.match(await test({}, id), { succeeded: false, responseStatus: null, error }, url)
+    const { body } = await client.post(`/subscriptions/${id}/test`, {})
+    t.match(body, { succeeded: false, responseStatus: null, error }, url)
   }
 })

@@ -1,7 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import t from 'tap'
-import { startService, type Client } from '../../helpers/service.ts'
+import { createImporter, startService, type Client } from '../../helpers/service.ts'
 
 interface Listed {
   id: string
@@ -109,6 +109,7 @@ t.test('built-in types and their schemas', async (t) => {
   })
 
   t.test('flag payloads, and refuse none', async (t) => {
+    const importer = await createImporter(service.url)
     for (const name of [...Object.keys(PAYLOADS), ...Object.keys(SAME_AS)]) {
       const { good, bad } = PAYLOADS[SAME_AS[name] ?? name] ?? { good: [], bad: [] }
       for (const [valid, payloads] of [
@@ -116,14 +117,14 @@ t.test('built-in types and their schemas', async (t) => {
         [false, bad],
       ] as const) {
         for (const payload of payloads) {
-          const { status, body, text } = await client.post('/events', { type: name, payload })
+          const { status, body, text } = await importer.post('/events', { type: name, payload })
           t.equal(status, 201, text.slice(0, 200))
           t.match(
             body,
             { schemaValid: valid, schemaVersion: 1, payload },
             `${name}: ${JSON.stringify(payload)}`,
           )
-          const { body: read } = await client.get(`/events/${body.id}`)
+          const { body: read } = await importer.get(`/events/${body.id}`)
           t.strictSame([read.schemaValid, read.schemaVersion], [valid, 1])
         }
       }

@@ -23,6 +23,7 @@ export interface DocumentedMessage {
 }
 
 const EVENT_ID = '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'
+const USER_ID = '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b78'
 const TIME = '2026-11-21T17:32:56.188Z'
 const ADA = { id: 'user-7', info: { name: 'Ada' } }
 
@@ -256,7 +257,8 @@ export const otherMessages = {
           event_type: 'order.shipped',
           app_id: '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b00',
           payload: { order_id: '17' },
-          edges: [],
+          edges: { sent_by: { user_id: USER_ID } },
+          edge_list: [{ edge_type: 'sent_by', target_type: 'user', target_id: USER_ID, user_id: USER_ID }],
           created_at: TIME,
         },
         headers,
