@@ -8,7 +8,7 @@ import type {
   Target,
 } from '../../src/features/destinations/destination.ts'
 import { sentEdges } from '../../src/features/entities/index.ts'
-import { createOutboundHttp } from '../../src/platform/outbound-http.ts'
+import { createOutboundHttp } from '../../src/platform/outbound/http.ts'
 import { TransformationError, type Transform } from '../../src/platform/transformation/transformation.ts'
 
 /** Far beyond what an exchange on the loopback takes. */

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { brotliCompressSync, gzipSync } from 'node:zlib'
+import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib'
 import type { Test } from 'tap'
 
 const DRIP_MS = 20
@@ -116,6 +116,7 @@ export const BEHAVIOURS = {
   'drips its body': drips(`${OK}content-length: 100000\r\n\r\n`, 'x'),
   'drips chunks': drips(CHUNKED, '1\r\nx\r\n'),
   'drips interim responses': drips('', 'HTTP/1.1 103 Early Hints\r\n\r\n'),
+  'drips 100': drips('', 'HTTP/1.1 100 Continue\r\n\r\n'),
   'drips empty lines': drips('', '\r\n'),
 
   'floods its body': floods(`${OK}\r\n`, 'x'),
@@ -171,6 +172,8 @@ export const BEHAVIOURS = {
   ),
   'switches protocols without saying to which': says('HTTP/1.1 101 Switching Protocols\r\n\r\nwhatever'),
   'sends 100 without being asked': says('HTTP/1.1 100 Continue\r\n\r\n', `${OK}content-length: 2\r\n\r\nok`),
+  'sends 100 and nothing else': says('HTTP/1.1 100 Continue\r\n\r\n'),
+  'sends 100 and closes': saysAndCloses('HTTP/1.1 100 Continue\r\n\r\n'),
   'sends 204 with a body': says('HTTP/1.1 204 No Content\r\ncontent-length: 3\r\n\r\nabc'),
   'sends 304 with a body': says(
     'HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n',
@@ -195,4 +198,6 @@ export const BEHAVIOURS = {
   'answers plain HTTP with TLS': says(Buffer.from('150303000202280d0a', 'hex')),
   'unpacks to much (gzip)': bomb('gzip', gzipSync),
   'unpacks to much (brotli)': bomb('br', brotliCompressSync),
+  'unpacks to much (zstd)': bomb('zstd', zstdCompressSync),
+  'unpacks to much (gzip, twice)': bomb('gzip, gzip', (bytes) => gzipSync(gzipSync(bytes))),
 } satisfies Record<string, Behaviour>

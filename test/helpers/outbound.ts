@@ -5,7 +5,7 @@ import {
   type OutboundHttp,
   type OutboundRequest,
   type OutboundResponse,
-} from '../../src/platform/outbound-http.ts'
+} from '../../src/platform/outbound/http.ts'
 
 export const LOOPBACK = ['127.0.0.0/8', '::1/128']
 

@@ -5,7 +5,10 @@ import { until } from './until.ts'
 
 /** A request that a receiver got. */
 export interface Received {
+  path: string
   headers: IncomingHttpHeaders
+  /** Names and values in turn, as they came. */
+  rawHeaders: readonly string[]
   /** The body to the letter. */
   text: string
   at: number
@@ -39,7 +42,9 @@ export async function startReceiver(t: Test): Promise<Receiver> {
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const received = {
+        path: request.url ?? '',
         headers: request.headers,
+        rawHeaders: request.rawHeaders,
         text: Buffer.concat(chunks).toString('utf8'),
         at: Date.now(),
       }

@@ -1,5 +1,5 @@
 import { eventBody, USER_AGENT, type BodyEvent } from '../../features/destinations/index.ts'
-import { createOutboundHttp, OutboundError } from '../../platform/outbound-http.ts'
+import { createOutboundHttp, OutboundError } from '../../platform/outbound/http.ts'
 import { signedHeaders } from '../../platform/signing.ts'
 import type { ListenOptions } from './arguments.ts'
 

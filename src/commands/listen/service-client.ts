@@ -1,5 +1,5 @@
 import { Agent, request } from 'undici'
-import { readBeginning, toOutboundError } from '../../platform/outbound-http.ts'
+import { toOutboundError } from '../../platform/outbound/http.ts'
 
 const CONNECT_MS = 10_000
 const HEADERS_MS = 30_000
@@ -82,6 +82,17 @@ function lost(error: Error, silentMs: number): ServiceLost {
   const silent = (error as NodeJS.ErrnoException).code === 'UND_ERR_BODY_TIMEOUT'
   const message = silent ? `Nothing came for ${silentMs / 1000} s.` : toOutboundError(error).message
   return new ServiceLost(message, { cause: error })
+}
+
+async function readBeginning(body: AsyncIterable<Buffer>, limit: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of body) {
+    chunks.push(chunk)
+    size += chunk.length
+    if (size >= limit) break // leaving the loop ends the exchange and closes the connection
+  }
+  return Buffer.concat(chunks).subarray(0, limit).toString()
 }
 
 /** What a problem says, as the end of a sentence. */

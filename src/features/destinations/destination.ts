@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto'
 import type { Static, TObject } from '@sinclair/typebox'
-import type { OutboundHttp } from '../../platform/outbound-http.ts'
+import type { OutboundHttp } from '../../platform/outbound/http.ts'
 import type { Transform } from '../../platform/transformation/transformation.ts'
 import type { SentEdges } from '../entities/index.ts'
 

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { Url } from '../../platform/http/urls.ts'
-import type { OutboundResponse } from '../../platform/outbound-http.ts'
+import type { OutboundResponse } from '../../platform/outbound/http.ts'
 import { destinationKind, type AttemptResult, type OwedEvent } from './destination.ts'
 import { postJson } from './post-json.ts'
 import { fitted, LONE_BACKTICK, titledBlock } from './text-of.ts'

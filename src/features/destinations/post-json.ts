@@ -4,7 +4,7 @@ import {
   retryAfterMs,
   type OutboundHttp,
   type OutboundResponse,
-} from '../../platform/outbound-http.ts'
+} from '../../platform/outbound/http.ts'
 import { redacted } from '../../platform/redacted.ts'
 import { failure, type Attempt, type AttemptResult } from './destination.ts'
 

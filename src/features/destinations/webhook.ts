@@ -3,7 +3,12 @@ import { Problem } from '../../platform/http/problems.ts'
 import { Url } from '../../platform/http/urls.ts'
 import { idForName } from '../../platform/ids.ts'
 import { escapePointer } from '../../platform/json-schema/json-schema.ts'
-import { OutboundError, retryAfterMs, type OutboundResponse } from '../../platform/outbound-http.ts'
+import {
+  mergeHeaders,
+  OutboundError,
+  retryAfterMs,
+  type OutboundResponse,
+} from '../../platform/outbound/http.ts'
 import { signedHeaders } from '../../platform/signing.ts'
 import { cloudEventBody, eventBody, USER_AGENT } from './body.ts'
 import {
@@ -32,7 +37,7 @@ const HEADER_NAME = "^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$"
 const HEADER_VALUE = '^[\\x20-\\x7e]*$'
 /** What HTTP itself and the signature stand in. */
 const OWN_HEADERS =
-  /^(host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|content-length|content-type|content-encoding|webhook-.*)$/i
+  /^(host|connection|keep-alive|proxy-.*|te|trailer|transfer-encoding|upgrade|expect|accept-encoding|content-length|content-type|content-encoding|webhook-.*)$/i
 
 const Settings = Type.Object(
   {
@@ -169,7 +174,7 @@ async function post(
   target: Target,
   { now, timeoutMs }: Attempt,
 ): Promise<AttemptResult> {
-  const { url, headers, signatures = ['v1', 'v1a'] } = target.settings as WebhookSettings
+  const { url, headers = {}, signatures = ['v1', 'v1a'] } = target.settings as WebhookSettings
   const signers = {
     secrets: signatures.includes('v1') ? target.secrets : [],
     keys: signatures.includes('v1a') ? await signingKeys.of(appId) : [],
@@ -177,12 +182,10 @@ async function post(
   try {
     const response = await http.send(url, {
       method: 'POST',
-      headers: {
-        'user-agent': USER_AGENT,
-        ...headers,
+      headers: mergeHeaders({ 'user-agent': USER_AGENT }, headers, {
         'content-type': mediaType,
         ...signedHeaders(signers, id, Math.floor(now / 1000), body),
-      },
+      }),
       body,
       timeoutMs,
       maxResponseBytes: MAX_RESPONSE_BYTES,

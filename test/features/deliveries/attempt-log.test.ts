@@ -111,10 +111,10 @@ t.test('what endpoints answer is kept in part', async (t) => {
     Buffer.from(Array.from({ length: 256 }, (_, byte) => byte)),
   )
   t.equal(binary.outcome, 'succeeded')
-  t.ok(binary.responseBody.startsWith('\uFFFD\u0001\u0002'), 'a zero byte is replaced')
+  t.equal(binary.responseBody, '[256 bytes that are no text]')
   t.ok(binary.responseHeaders['x-latin'])
   const cut = await answered({}, Buffer.from('\u20ac'.repeat(10_000)))
-  t.match(cut.responseBody, /^\u20ac+\uFFFD?$/, 'cut off within a character')
+  t.match(cut.responseBody, /^\u20ac{5461}$/, 'a character that is cut in two is left out')
   const empty = await answered({}, Buffer.alloc(0))
   t.match(empty, { outcome: 'succeeded', responseStatus: 200, error: null })
 })

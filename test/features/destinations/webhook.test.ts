@@ -2,6 +2,7 @@ import t from 'tap'
 import { expectProblem, type ExpectedProblem } from '../../helpers/problems.ts'
 import { startReceiver } from '../../helpers/receiver.ts'
 import { startService, type Client } from '../../helpers/service.ts'
+import { until } from '../../helpers/until.ts'
 
 const SECRET = 'Bearer s3cr3t-0f-the-receiver'
 type Expected = Omit<ExpectedProblem, 'pointers'>
@@ -70,13 +71,50 @@ t.test('headers of one’s own are sent, and shown to nobody', async (t) => {
   t.notOk('authorization' in ((await send(6)) ?? {}), 'without headers there are none')
 })
 
+t.test('no header is sent twice, in whatever case its name is written', async (t) => {
+  const service = await startService(t)
+  const client = await service.client()
+  const receiver = await startReceiver(t)
+  const headers = { 'User-Agent': 'shop/1.0', AUTHORIZATION: SECRET, Accept: '*/*', 'X-Id': '1' }
+  const webhook = { type: 'webhook', url: `${receiver.url}webhook`, headers }
+  for (const destination of [
+    webhook,
+    { ...webhook, url: `${receiver.url}other`, headers: { 'uSER-aGENT': 'shop/2.0' } },
+    { type: 'slack', url: `${receiver.url}services/T000/B000/XXXXXXXX` },
+  ]) {
+    const { body: subscription } = await create(client, destination)
+    await client.post(`/subscriptions/${subscription.id}/test`, {})
+  }
+  const { body: connection } = await client.post('/platform-connections', {
+    platform: 'http',
+    name: 'line',
+    settings: { url: `${receiver.url}line` },
+    credentials: { secret: 'a-shared-secret' },
+  })
+  await client.post('/messages', {
+    platformConnectionId: connection.id,
+    toExternalId: '1',
+    message: 'hi',
+  })
+  const { received } = receiver
+  await until(() => received.some(({ path }) => path === '/line'), 'the message was sent')
+  t.ok(received.length >= 4, 'of each kind')
+  for (const { path, rawHeaders } of received) {
+    const names = rawHeaders.filter((_, index) => index % 2 === 0).map((name) => name.toLowerCase())
+    t.strictSame(names.toSorted(), [...new Set(names)].toSorted(), path)
+  }
+  const of = (path: string) => received.find((request) => request.path === path)?.headers
+  t.match(of('/webhook'), { 'user-agent': 'shop/1.0', accept: '*/*', 'accept-encoding': 'identity' })
+  t.match(of('/other'), { 'user-agent': 'shop/2.0', 'accept-encoding': 'identity' })
+})
+
 t.test('headers that cannot be sent are refused', async (t) => {
   const service = await startService(t, { worker: false })
   const client = await service.client()
   const { body: there } = await create(client, { type: 'webhook', url: NOWHERE, headers: { 'x-a': '1' } })
   const reserved = [
     ['host', 'Connection', 'KEEP-ALIVE', 'proxy-authorization', 'te', 'trailer', 'transfer-encoding'],
-    ['upgrade', 'expect', 'Content-Length', 'content-type', 'content-encoding'],
+    ['upgrade', 'expect', 'Content-Length', 'Content-Type', 'content-encoding', 'Accept-Encoding'],
     ['webhook-id', 'Webhook-Signature', 'webhook-timestamp', 'webhook-anything'],
   ].flat()
   const invalid = { status: 422, type: 'invalid-destination' }

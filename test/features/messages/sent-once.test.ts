@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { sql } from 'kysely'
 import t from 'tap'
 import { PLATFORMS } from '../../helpers/platforms/all.ts'
 import { startHttpPlatform } from '../../helpers/platforms/http.ts'
 import { connect } from '../../helpers/platforms/messenger.ts'
 import { childrenOf, sendText, sendThrough, settled } from '../../helpers/platforms/messages.ts'
+import { startSlack } from '../../helpers/platforms/slack.ts'
 import { graphError, startWhatsApp } from '../../helpers/platforms/whatsapp.ts'
 import { jsonReply, type Reply } from '../../helpers/platforms/server.ts'
 import { startService } from '../../helpers/service.ts'
@@ -101,7 +103,7 @@ t.test('an error that is not what the platform documents harms no other message'
       settled(client, message.id),
       sendText(neighbour, theirs, 'ada').then(({ id }) => settled(neighbour, id)),
     ])
-    t.match([event.status, deliveries], ['failed', [{ status: 'dead', attempts: 1 }]], reply.body)
+    t.match([event.status, deliveries], ['failed', [{ status: 'dead', attempts: 1 }]], String(reply.body))
     t.match(await childrenOf(client, message.id), [
       { type: 'message.failed', schemaValid: true, payload: { error: { message: /\S/ } } },
     ])
@@ -109,3 +111,49 @@ t.test('an error that is not what the platform documents harms no other message'
   }
   t.equal(messenger.server.requests.length, replies.length, 'each was sent once')
 })
+
+/** What Slack answers of a message: what it was told, once more, in two forms. */
+const slackAnswer = (text: string): string =>
+  JSON.stringify({
+    ok: true,
+    channel: 'C123ABC456',
+    ts: '1503435956.000247',
+    message: { text, type: 'message', blocks: [{ type: 'rich_text', elements: [{ text, type: 'text' }] }] },
+  })
+
+const LONG = 'Grüße, "Welt"! '.repeat(2_500)
+const SLACK_ANSWERS: [string, Reply][] = [
+  ['gzip', { status: 200, headers: { 'content-encoding': 'gzip' }, body: gzipSync(slackAnswer('hi')) }],
+  [
+    'brotli',
+    { status: 200, headers: { 'content-encoding': 'br' }, body: brotliCompressSync(slackAnswer('hi')) },
+  ],
+  ['an answer that is longer than what is kept of it', { status: 200, body: slackAnswer(LONG) }],
+  [
+    'a long answer in gzip',
+    { status: 200, headers: { 'content-encoding': 'gzip' }, body: gzipSync(slackAnswer(LONG)) },
+  ],
+]
+
+for (const [what, reply] of SLACK_ANSWERS) {
+  t.test(`Slack is understood, and its message is posted once: ${what}`, async (t) => {
+    const messenger = await startSlack(t)
+    const service = await startService(t)
+    const client = await service.client()
+    const connection = await connect(client, messenger)
+    messenger.server.script = [reply]
+    const message = await sendText(client, connection, messenger.somebody)
+    const { deliveries } = await settled(client, message.id)
+    t.match(deliveries, [{ status: 'succeeded', attempts: 1 }])
+    t.equal(messenger.server.requests.length, 1)
+    t.equal(messenger.server.requests[0]?.headers['accept-encoding'], 'identity')
+    const { rows } = await sql<{ id: string }>`
+      select external_message_id as id from sent_messages where event_id = ${message.id}`.execute(
+      service.deps.db,
+    )
+    t.strictSame(rows, [{ id: 'C123ABC456:1503435956.000247' }], 'the id of the message is kept')
+    const { body } = await client.get(`/deliveries/${deliveries[0]?.id}/attempts`)
+    t.match(body.data[0].responseBody, /^\{"ok":true,"channel"/, 'the attempt has text')
+    t.ok(Buffer.byteLength(body.data[0].responseBody) <= 16_384)
+  })
+}

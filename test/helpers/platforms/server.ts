@@ -16,7 +16,7 @@ export interface PlatformRequest {
 export interface Reply {
   status: number
   headers?: Record<string, string>
-  body: string
+  body: string | Buffer
 }
 
 /** `hang`: nothing is ever answered. `reset`: the connection breaks. */

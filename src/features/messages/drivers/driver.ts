@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { TObject } from '@sinclair/typebox'
-import type { OutboundResponse } from '../../../platform/outbound-http.ts'
+import type { OutboundResponse } from '../../../platform/outbound/http.ts'
 import { withoutByteOrderMark } from '../../../platform/http/raw-json.ts'
 import { nestedDeeperThan } from '../../../platform/json-slices.ts'
 import { sameDigest } from '../../../platform/secrets.ts'
@@ -116,14 +116,38 @@ export function isHmac(
 export const headerOf = ({ headers }: IncomingRequest, name: string): string =>
   [headers[name]].flat()[0] ?? ''
 
-/** JSON of what a platform answered; an empty object for anything else. */
+/**
+ * JSON of what a platform answered; an empty object for anything else. Of an object that was cut off it is the
+ * members before the cut.
+ */
 export function jsonOf(text: string): Record<string, unknown> {
+  const value = parsed(text) ?? parsed(wholeMembers(text))
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+}
+
+function parsed(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
+    return JSON.parse(text)
   } catch {
-    return {}
+    return undefined
   }
+}
+
+/** The text of an object up to the last member that is whole. */
+function wholeMembers(text: string): string {
+  let depth = 0
+  let end = 0
+  let isQuoted = false
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at] as string
+    if (isQuoted && character === '\\') at++
+    else if (character === '"') isQuoted = !isQuoted
+    else if (isQuoted) continue
+    else if (character === '{' || character === '[') depth++
+    else if (character === '}' || character === ']') depth--
+    else if (character === ',' && depth === 1) end = at
+  }
+  return `${text.slice(0, end)}}`
 }
 
 /** How deep the JSON of a webhook may be nested, as payloads may. */

@@ -3,7 +3,7 @@ import { compileWhenUsed } from '../../../platform/json-schema/json-schema.ts'
 import { SigningSecret, Timestamp } from '../../../platform/http/schemas.ts'
 import { Url } from '../../../platform/http/urls.ts'
 import { signedHeaders, verifySigned } from '../../../platform/signing.ts'
-import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound-http.ts'
+import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
 import { headerOf, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
 import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
 

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
-import { retryAfterMs } from '../../../platform/outbound-http.ts'
+import { retryAfterMs } from '../../../platform/outbound/http.ts'
 import { headerOf, isHmac, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
 import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
-import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound-http.ts'
+import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
 import { headerOf, isHmac, jsonOf, UnreadableError } from './driver.ts'
 import type { Incoming, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl } from './settings.ts'

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { sameDigest, sha256 } from '../../../platform/secrets.ts'
-import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound-http.ts'
+import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
 import { headerOf, isHmac, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
 import type { Incoming, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'

@@ -1,11 +1,11 @@
 import { isIP } from 'node:net'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { createAddressCheck, parseCidrs } from '../../src/platform/addresses.ts'
-import { OutboundError, type Lookup } from '../../src/platform/outbound-http.ts'
-import { BEHAVIOURS, startHostile } from '../helpers/hostile-server.ts'
-import { LOOPBACK, outbound, outcome, post } from '../helpers/outbound.ts'
-import { startReceiver } from '../helpers/receiver.ts'
+import { createAddressCheck, parseCidrs } from '../../../src/platform/addresses.ts'
+import { OutboundError, type Lookup } from '../../../src/platform/outbound/http.ts'
+import { BEHAVIOURS, startHostile } from '../../helpers/hostile-server.ts'
+import { LOOPBACK, outbound, outcome, post } from '../../helpers/outbound.ts'
+import { startReceiver } from '../../helpers/receiver.ts'
 
 /** Ranges that nothing outside of a private network is reached in. */
 const REFUSED = {
