@@ -16,6 +16,7 @@ import { createOriginCheck } from './platform/http/origins.ts'
 import { protectAnswer } from './platform/http/protect-answer.ts'
 import { registerJsonParser } from './platform/http/raw-json.ts'
 import { dropUnusedConnections } from './platform/http/unused-connections.ts'
+import { TAGS } from './tags.ts'
 
 const BODY_LIMIT = 1_048_576
 /** Of one frame, or of one message in several fragments. */
@@ -68,7 +69,7 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
     errorHandler: (_error, socket) => socket.terminate(),
   })
   logRequests(app)
-  await registerOpenApi(app, { version: packageJson.version, webhooks })
+  await registerOpenApi(app, { version: packageJson.version, webhooks, tags: TAGS })
   await app.register(async (scope) => {
     const authenticateObserver = createObserverAuthentication({
       keys: deps.keys,

@@ -87,6 +87,14 @@ t.test('the OpenAPI document', async (t) => {
     }
   })
 
+  t.test('says of each part what it is for, in the order in which one reads', async (t) => {
+    const declared = document.tags.map(({ name }) => name)
+    t.strictSame(declared.slice(0, 4), ['Events', 'Event types', 'Subscriptions', 'Deliveries'])
+    for (const { name, description } of document.tags) t.match(description, /^[A-Z].{20,}\.$/, name)
+    const used = [...operations, ...operationsOf(document.webhooks)].flatMap(({ tags = [] }) => tags)
+    t.strictSame([...new Set(used)].toSorted(), declared.toSorted(), 'each has operations, and no other')
+  })
+
   t.test('shows an example of every body, in each of its media types', async (t) => {
     const withBody = operations.filter(({ requestBody }) => requestBody)
     t.ok(withBody.length >= 20)

@@ -23,6 +23,7 @@ export interface Operation {
 /** What the tests need of an OpenAPI document. */
 export interface OpenApiDocument {
   openapi: string
+  tags: { name: string; description: string }[]
   paths: Record<string, Record<string, Operation>>
   webhooks: Record<string, Record<string, Operation>>
   components: { schemas: Record<string, Json>; securitySchemes: Record<string, Json> }

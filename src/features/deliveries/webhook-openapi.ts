@@ -50,6 +50,7 @@ export const webhooks = {
   event: {
     post: {
       operationId: 'receiveEvent',
+      tags: ['Subscriptions'],
       summary: 'An event that a subscription’s patterns match',
       description:
         'Signed per the Standard Webhooks specification; verify it with any of its libraries. An event may come more than once, always with the same `webhook-id`. The body is what the subscription asks for: this one, a CloudEvent, what its transformation makes, or several of them (`batching`).',

@@ -7,6 +7,8 @@ export interface OpenApiOptions {
   version: string
   /** What the service sends by itself: operations by name, as OpenAPI 3.1 `webhooks`. */
   webhooks: Record<string, unknown>
+  /** Of the operations, in the order in which one reads. */
+  tags: readonly { name: string; description: string }[]
 }
 
 /** How observers show who they are, for the schemas of live routes. */
@@ -19,7 +21,7 @@ export const OBSERVER_SECURITY: Record<string, string[]>[] = [
 /** Makes the OpenAPI 3.1 document of the routes that follow, and serves it for people at `/docs`. */
 export async function registerOpenApi(
   app: FastifyInstance,
-  { version, webhooks }: OpenApiOptions,
+  { version, webhooks, tags }: OpenApiOptions,
 ): Promise<void> {
   app.addSchema(ProblemDocument)
   await app.register(fastifySwagger, {
@@ -33,6 +35,7 @@ export async function registerOpenApi(
         license: { name: 'MIT', identifier: 'MIT' },
       },
       servers: [{ url: '/' }],
+      tags: [...tags],
       components: {
         securitySchemes: {
           appKey: {
@@ -57,6 +60,13 @@ export async function registerOpenApi(
       security: [{ appKey: [] }],
       webhooks: webhooks as never,
     },
+    // It is for the validator's messages; OpenAPI knows it only between schemas that have names.
+    transformObject: (document) =>
+      JSON.parse(
+        JSON.stringify('openapiObject' in document && document.openapiObject, (name, value: unknown) =>
+          name === 'discriminator' ? undefined : value,
+        ),
+      ) as never,
     refResolver: {
       buildLocalReference: (schema, _baseUri, _fragment, index) =>
         typeof schema.$id === 'string' ? schema.$id : `schema-${index}`,

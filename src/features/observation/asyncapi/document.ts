@@ -126,7 +126,7 @@ const description = {
     version: packageJson.version,
     description:
       'What Heliograph tells as it happens: rooms over WebSocket and server-sent events, the log as server-sent events, webhooks. Operations are from its point of view: it receives what a client sends. The HTTP API is described by OpenAPI (`/openapi.json`).',
-    license: { name: 'MIT' },
+    license: { name: 'MIT', url: 'https://opensource.org/license/mit' },
   },
   defaultContentType: 'application/json',
   servers: {
@@ -159,7 +159,6 @@ const description = {
       messages: messagesOf(['loggedEvent']),
     },
     webhook: {
-      address: null,
       title: 'A webhook’s URL, as its subscription says',
       description:
         'Signed per the Standard Webhooks specification. An event may come more than once, always with the same `webhook-id`. A subscription’s transformation or batching gives other bodies.',
