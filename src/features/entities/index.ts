@@ -16,6 +16,10 @@ export {
 export {
   createPlatformUserService,
   insert as insertPlatformUser,
+  knownAs,
+  lockIds,
+  rename as renamePlatformUser,
+  type KnownAs,
   type PlatformUserService,
 } from './platform-users.ts'
 export { File, PlatformUser, User } from './schemas.ts'

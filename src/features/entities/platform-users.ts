@@ -1,11 +1,11 @@
-import { sql, type Selectable } from 'kysely'
+import { sql, type ExpressionBuilder, type Selectable } from 'kysely'
 import type { Static } from '@sinclair/typebox'
 import { notFound, Problem } from '../../platform/http/problems.ts'
 import { toPage, type Page } from '../../platform/http/pagination.ts'
 import { newId } from '../../platform/ids.ts'
 import { isUniqueViolation } from '../../platform/postgres/errors.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
-import type { PlatformUsers } from '../../platform/postgres/tables.ts'
+import type { DB, PlatformUsers } from '../../platform/postgres/tables.ts'
 import { keptUrl } from './attributes.ts'
 import type { NewPlatformUser, PlatformUser, PlatformUserChange, PlatformUserQuery } from './schemas.ts'
 
@@ -15,6 +15,8 @@ type PlatformUserBody = Static<typeof PlatformUser>
 export interface KnownAs {
   platformConnectionId: string
   externalId: string
+  /** Another id that it has on the platform, such as WhatsApp's user id beside the number. */
+  otherExternalId?: string | undefined
   name?: string | undefined
 }
 
@@ -22,39 +24,22 @@ export interface KnownAs {
 export function createPlatformUserService(db: Database) {
   return {
     async create(appId: string, input: Static<typeof NewPlatformUser>): Promise<PlatformUserBody> {
-      try {
-        const row = await db.transaction().execute((transaction) => insert(transaction, appId, input))
-        return toPlatformUser(row)
-      } catch (error) {
-        if (isUniqueViolation(error)) {
-          throw new Problem('conflict', `The connection has a platform user "${input.externalId}" already.`)
-        }
-        throw error
-      }
+      const made = await insertAlone(db, appId, input)
+      if (made) return toPlatformUser(made)
+      throw new Problem('conflict', `The connection has a platform user "${input.externalId}" already.`)
     },
 
-    /** The platform user of that name on the platform, made when it is met for the first time. */
-    async ensure(appId: string, known: KnownAs): Promise<string> {
+    /** The platform user with that id on the platform, made when it is met for the first time. */
+    async ensure(appId: string, known: Omit<KnownAs, 'otherExternalId'>): Promise<string> {
       for (;;) {
-        const row = await db
-          .selectFrom('platform_users')
-          .select(['id', 'name'])
-          .where('app_id', '=', appId)
-          .where('platform_connection_id', '=', known.platformConnectionId)
-          .where('external_id', '=', known.externalId)
-          .executeTakeFirst()
-        if (row && known.name !== undefined && known.name !== row.name) {
-          await rename(db, appId, row.id, known.name)
+        const rows = await knownAs(db, appId, known)
+        // Somebody who has it beside another id goes before whoever had it alone and was joined with them.
+        const row = rows.find((one) => one.other_external_id === known.externalId) ?? rows[0]
+        if (row) {
+          await rename(db, appId, row, known.name)
+          return row.id
         }
-        if (row) return row.id
-        const made = await db
-          .transaction()
-          .execute((transaction) => insert(transaction, appId, known))
-          .catch((error: unknown) => {
-            // made by somebody else meanwhile
-            if (isUniqueViolation(error)) return undefined
-            throw error
-          })
+        const made = await insertAlone(db, appId, known)
         if (made) return made.id
       }
     },
@@ -69,7 +54,7 @@ export function createPlatformUserService(db: Database) {
       if (platformConnectionId !== undefined)
         query = query.where('platform_connection_id', '=', platformConnectionId)
       if (userId !== undefined) query = query.where('user_id', '=', userId)
-      if (externalId !== undefined) query = query.where('external_id', '=', externalId)
+      if (externalId !== undefined) query = query.where(isKnownAs([externalId]))
       if (after !== undefined) query = query.where('id', '>', after)
       const rows = await query
         .orderBy('id')
@@ -136,17 +121,30 @@ export function createPlatformUserService(db: Database) {
 
 export type PlatformUserService = ReturnType<typeof createPlatformUserService>
 
+const insertAlone = (db: Database, appId: string, input: Static<typeof NewPlatformUser>) =>
+  db
+    .transaction()
+    .execute((transaction) => insert(transaction, appId, input))
+    .catch((error: unknown) => {
+      // our own side was given that id meanwhile
+      if (isUniqueViolation(error)) return undefined
+      throw error
+    })
+
 /**
  * Adds a platform user, and a user for it unless one is named.
  *
- * @throws a unique violation when the connection has it already; Problem `unknown-reference` when there is no
+ * @returns undefined when somebody on the connection has an id of it already
+ * @throws Problem `unknown-reference` when there is no
  *   such connection or no such user
  */
 export async function insert(
   transaction: Database,
   appId: string,
-  input: Static<typeof NewPlatformUser> & { id?: string; isSystem?: boolean },
-): Promise<Selectable<PlatformUsers>> {
+  input: Static<typeof NewPlatformUser> & { id?: string; isSystem?: boolean; otherExternalId?: string },
+): Promise<Selectable<PlatformUsers> | undefined> {
+  await lockIds(transaction, input)
+  if ((await knownAs(transaction, appId, input)).length > 0) return undefined
   await requireConnection(transaction, appId, input.platformConnectionId)
   const userId = input.userId === undefined ? newId() : await currentUser(transaction, appId, input.userId)
   const name = input.name ?? null
@@ -163,6 +161,7 @@ export async function insert(
       id: input.id ?? newId(),
       platform_connection_id: input.platformConnectionId,
       external_id: input.externalId,
+      other_external_id: input.otherExternalId ?? null,
       user_id: userId,
       name,
       profile_picture_url: pictureUrl(input.profilePictureUrl ?? null),
@@ -196,13 +195,49 @@ async function currentUser(transaction: Database, appId: string, id: string): Pr
   return row.merged_into ?? row.id
 }
 
-const rename = (db: Database, appId: string, id: string, name: string) =>
+/** Who has one of the ids on a connection: at most one under each as the first, and one as the other. */
+export const knownAs = (
+  db: Database,
+  appId: string,
+  { platformConnectionId, externalId, otherExternalId }: Omit<KnownAs, 'name'>,
+) =>
   db
+    .selectFrom('platform_users')
+    .select(['id', 'user_id', 'name', 'external_id', 'other_external_id'])
+    .where('app_id', '=', appId)
+    .where('platform_connection_id', '=', platformConnectionId)
+    .where(isKnownAs(otherExternalId === undefined ? [externalId] : [externalId, otherExternalId]))
+    .execute()
+
+/** Nobody else is given these ids on the connection until the transaction ends. */
+export async function lockIds(
+  transaction: Database,
+  { platformConnectionId, externalId, otherExternalId = externalId }: Omit<KnownAs, 'name'>,
+): Promise<void> {
+  for (const id of [...new Set([externalId, otherExternalId])].toSorted()) {
+    const name = `platform user ${platformConnectionId} ${id}`
+    await sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`.execute(transaction)
+  }
+}
+
+const isKnownAs = (ids: readonly string[]) => (eb: ExpressionBuilder<DB, 'platform_users'>) =>
+  eb.or([eb('external_id', 'in', ids), eb('other_external_id', 'in', ids)])
+
+/** Follows a name that the platform tells; one that it does not tell stays. */
+export async function rename(
+  db: Database,
+  appId: string,
+  { id, name: before }: { id: string; name: string | null },
+  name: string | undefined,
+): Promise<void> {
+  if (name === undefined || name === before) return
+  await db
     .updateTable('platform_users')
     .set({ name, updated_at: sql`now()` })
     .where('app_id', '=', appId)
     .where('id', '=', id)
     .execute()
+}
 
 const pictureUrl = (url: string | null): string | null => url && keptUrl('profilePictureUrl', url)
 
@@ -210,6 +245,7 @@ export const toPlatformUser = (row: Selectable<PlatformUsers>): PlatformUserBody
   id: row.id,
   platformConnectionId: row.platform_connection_id,
   externalId: row.external_id,
+  otherExternalId: row.other_external_id,
   userId: row.user_id,
   name: row.name,
   profilePictureUrl: row.profile_picture_url,

@@ -32,6 +32,11 @@ export const PlatformUser = Type.Object(
     id: Uuid(),
     platformConnectionId: Uuid(),
     externalId: Type.String({ description: 'Its id on the platform.', examples: ['+14155551234'] }),
+    otherExternalId: Nullable(Type.String(), {
+      description:
+        'Another id of it on the platform, under which it is found too: WhatsApp’s user id beside the number.',
+      examples: ['US.13491208655302741918'],
+    }),
     userId: Uuid({ description: 'Who it is.' }),
     name: Nullable(Type.String()),
     profilePictureUrl: Nullable(Url()),
@@ -59,7 +64,7 @@ export const PlatformUserChange = Type.Partial(
 export const PlatformUserQuery = Type.Object({
   platformConnectionId: Type.Optional(Uuid()),
   userId: Type.Optional(Uuid()),
-  externalId: Type.Optional(Text(200)),
+  externalId: Type.Optional(Text(200, { description: 'Its `externalId` or its `otherExternalId`.' })),
 })
 
 export const File = Type.Object(

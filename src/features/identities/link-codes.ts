@@ -8,7 +8,7 @@ import type { LinkCodes } from '../../platform/postgres/tables.ts'
 import type { UserService } from '../entities/index.ts'
 import type { Appender, NewEvent } from '../events/index.ts'
 import { findLinkCode, newLinkCode } from './code.ts'
-import { mergeUsers } from './merge.ts'
+import { lockMerging, mergedOf, mergeUsers, requirePlatformUser, toEvent } from './merge.ts'
 import type { Activated, Activation, LinkCode, LinkCodeQuery, NewLinkCode } from './schemas.ts'
 
 const DEFAULT_EXPIRY_MINUTES = 15
@@ -96,8 +96,7 @@ export function createLinkCodeService(db: Database, appender: Appender, users: U
       if (code === undefined) throw refused('It is not a link code: a digit is wrong or missing.')
       const platformUserId = input.platformUserId.toLowerCase()
       const { result } = await appender.appendWith(appId, async (transaction) => {
-        // One activation of an app at a time: two that meet must not merge in a circle.
-        await sql`select pg_advisory_xact_lock(hashtext(${`activation ${appId}`}))`.execute(transaction)
+        await lockMerging(transaction, appId)
         const used = await use(transaction, appId, code, platformUserId)
         const target = await requirePlatformUser(transaction, appId, used.platform_user_id)
         const source = await requirePlatformUser(transaction, appId, platformUserId)
@@ -106,7 +105,7 @@ export function createLinkCodeService(db: Database, appender: Appender, users: U
         if (isNew) await mergeUsers(transaction, appId, { source: source.user_id, target: target.user_id })
         const activation = activationOf(used, platformUserId)
         const events = isNew
-          ? [activation, mergedOf(activation.id, source.user_id, target.user_id)]
+          ? [activation, mergedOf({ source: source.user_id, target: target.user_id }, activation.id)]
           : [activation]
         return {
           events,
@@ -156,20 +155,6 @@ async function use(
     .executeTakeFirstOrThrow()
 }
 
-async function requirePlatformUser(transaction: Database, appId: string, id: string) {
-  const row = await transaction
-    .selectFrom('platform_users as p')
-    .innerJoin('users as u', (join) =>
-      join.onRef('u.app_id', '=', 'p.app_id').onRef('u.id', '=', 'p.user_id'),
-    )
-    .select((eb) => eb.fn.coalesce('u.merged_into', 'u.id').as('user_id'))
-    .where('p.app_id', '=', appId)
-    .where('p.id', '=', id)
-    .executeTakeFirst()
-  if (!row) throw new Problem('unknown-reference', 'There is no platform user with this id.')
-  return row
-}
-
 function activationOf(code: Selectable<LinkCodes>, platformUserId: string): NewEvent & { id: string } {
   const payload = {
     code: code.code,
@@ -187,28 +172,6 @@ function activationOf(code: Selectable<LinkCodes>, platformUserId: string): NewE
       { type: 'activated_by', targetType: 'platform_user', targetId: platformUserId },
     ],
   })
-}
-
-const mergedOf = (activationId: string, source: string, target: string): NewEvent =>
-  toEvent(
-    'user.merged',
-    { source_user_id: source, target_user_id: target },
-    {
-      id: newId(),
-      originEventId: activationId,
-      edges: [
-        { type: 'source', targetType: 'user', targetId: source },
-        { type: 'target', targetType: 'user', targetId: target },
-      ],
-    },
-  )
-
-function toEvent(
-  type: string,
-  payload: object,
-  rest: Pick<NewEvent, 'originEventId' | 'edges'> & { id: string },
-): NewEvent & { id: string } {
-  return { type, payload: JSON.stringify(payload), payloadValue: payload, ...rest }
 }
 
 const toLinkCode = (row: Selectable<LinkCodes>): LinkCodeBody => ({

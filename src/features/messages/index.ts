@@ -1,5 +1,6 @@
 import type { Feature } from '../../feature.ts'
 import { resourceRoutes } from '../../platform/http/resource-routes.ts'
+import { createRecognizer } from '../identities/index.ts'
 import { createMessageReceiver } from './receiving.ts'
 import { messageRoutes } from './routes.ts'
 import {
@@ -36,7 +37,7 @@ export const messages: Feature = {
         db,
         appender,
         events: eventReader,
-        platformUsers,
+        recognize: createRecognizer({ db, appender, platformUsers }),
         linkCodes,
         log,
         maxPayloadBytes: config.MAX_PAYLOAD_BYTES,

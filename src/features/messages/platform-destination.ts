@@ -6,12 +6,10 @@ import { messageReport, type Appender } from '../events/index.ts'
 import { webhookUrl, type PlatformDestination } from './connections.ts'
 import type { Account, OutgoingMessage, SendAnswer } from './drivers/driver.ts'
 import { driverOf } from './drivers/index.ts'
+import { isId } from './reading.ts'
 
 /** How much of an answer is read and kept with the attempt. */
 const MAX_RESPONSE_BYTES = 16_384
-
-/** Ids that platforms give; longer ones are none of theirs. */
-const MAX_ID_LENGTH = 500
 
 /**
  * Sends messages to platforms. Which message a platform made of an event is kept before the attempt is
@@ -96,7 +94,7 @@ export function createPlatformDestination(options: {
       }
       const answer = driver.readAnswer(response, outgoing)
       if ('messageId' in answer) {
-        await keep(delivery, isKeepable(answer.messageId) ? answer.messageId : delivery.event_id)
+        await keep(delivery, isId(answer.messageId) ? answer.messageId : delivery.event_id)
       }
       return toResult(response, answer)
     },
@@ -122,10 +120,6 @@ export function createPlatformDestination(options: {
     },
   }
 }
-
-/** An id that the index takes and Postgres text holds: no message is sent twice for an odd one. */
-const isKeepable = (id: unknown): boolean =>
-  typeof id === 'string' && id.length <= MAX_ID_LENGTH && !id.includes('\0') && id.isWellFormed()
 
 const SENT_BEFORE: AttemptResult = {
   succeeded: true,

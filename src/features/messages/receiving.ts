@@ -2,49 +2,47 @@ import type { Log } from '../../platform/log.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { isUuid } from '../../platform/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
-import type { PlatformUserService } from '../entities/index.ts'
 import { messageReport, type Appender, type EventReader, type NewEvent } from '../events/index.ts'
-import { findLinkCode, type LinkCodeService } from '../identities/index.ts'
+import { findLinkCode, type LinkCodeService, type Recognize } from '../identities/index.ts'
 import type { OpenConnection } from './connections.ts'
-import {
-  UnreadableError,
-  type Account,
-  type Incoming,
-  type IncomingMessage,
-  type IncomingReport,
-  type IncomingRequest,
-  type PlatformDriver,
+import type {
+  Incoming,
+  IncomingMessage,
+  IncomingReport,
+  IncomingRequest,
+  SkippedItem,
 } from './drivers/driver.ts'
 import { driverOf } from './drivers/index.ts'
+import { isId, readWebhook, skippedEvent } from './reading.ts'
 
-/** Ids that platforms give; longer ones are none of theirs. */
-const MAX_ID_LENGTH = 500
+interface Inbound {
+  event: NewEvent
+  text: string
+  /** A platform user. */
+  sender: string
+}
 
 /**
  * Takes what platforms send: messages become `message.inbound`, reports become children of the message they
- * are about. A platform may repeat itself; each message and each status is appended once.
+ * are about, and whatever else it is is kept as `system.platform.skipped`. A platform may repeat itself; each
+ * message, status and skipped item is appended once.
  */
 export function createMessageReceiver(options: {
   db: Database
   appender: Appender
   events: EventReader
-  platformUsers: PlatformUserService
+  recognize: Recognize
   linkCodes: LinkCodeService
   log: Log
   maxPayloadBytes: number
 }) {
-  const { db, appender, events, platformUsers, linkCodes, log, maxPayloadBytes } = options
+  const { db, appender, events, recognize, linkCodes, log, maxPayloadBytes } = options
 
   async function toInbound(
     { appId, id, platform, ownUserId }: OpenConnection,
     message: IncomingMessage,
-  ): Promise<{ event: NewEvent; sender: string }> {
-    const { externalMessageId, from, text, sentAt, raw } = message
-    const sender = await platformUsers.ensure(appId, {
-      platformConnectionId: id,
-      externalId: from,
-      name: storable(message.name),
-    })
+  ): Promise<Inbound | SkippedItem> {
+    const { externalMessageId, from, otherFrom, text, sentAt, raw } = message
     const whole = {
       type: 'message',
       message: { text, role: 'user' },
@@ -61,8 +59,16 @@ export function createMessageReceiver(options: {
     const fits = (value: object): boolean => Buffer.byteLength(JSON.stringify(value)) <= maxPayloadBytes
     const payload = fits(whole) ? whole : { ...whole, raw: null }
     if (!fits(payload)) {
-      throw new Problem('payload-too-large', `A message may take ${maxPayloadBytes} bytes.`)
+      const reason = `A message may take ${maxPayloadBytes} bytes.`
+      if (driverOf(platform).refusesUnreadable) throw new Problem('payload-too-large', reason)
+      return { item: raw, reason }
     }
+    const sender = await recognize(appId, {
+      platformConnectionId: id,
+      externalId: from,
+      otherExternalId: isId(otherFrom) ? otherFrom : undefined,
+      name: storable(message.name),
+    })
     const event: NewEvent = {
       type: 'message.inbound',
       payload: JSON.stringify(payload),
@@ -73,7 +79,7 @@ export function createMessageReceiver(options: {
       ],
       ownKey: { kind: 'message', value: `${id}/${externalMessageId}` },
     }
-    return { event, sender }
+    return { event, text, sender }
   }
 
   /** The event of the message that a report is about; undefined for one that was not sent from here. */
@@ -104,9 +110,14 @@ export function createMessageReceiver(options: {
     return sent?.event_id
   }
 
-  async function toReport(connection: OpenConnection, report: IncomingReport): Promise<NewEvent | undefined> {
+  async function toReport(
+    connection: OpenConnection,
+    report: IncomingReport,
+  ): Promise<NewEvent | SkippedItem> {
     const eventId = await originOf(connection, report)
-    if (eventId === undefined) return undefined
+    if (eventId === undefined) {
+      return { item: report.raw, reason: 'It is about a message that is not known to be sent from here.' }
+    }
     const { status, externalMessageId, at, error } = report
     const origin = await events.get(connection.appId, eventId)
     const known = { external_message_id: externalMessageId, [`${status}_at`]: at.toISOString() }
@@ -121,10 +132,7 @@ export function createMessageReceiver(options: {
   }
 
   /** Whoever wrote a link code from here is whoever it was made for. */
-  async function activateCodes(
-    connection: OpenConnection,
-    messages: readonly { text: string; sender: string }[],
-  ): Promise<void> {
+  async function activateCodes(connection: OpenConnection, messages: readonly Inbound[]): Promise<void> {
     for (const { text, sender } of messages) {
       const code = findLinkCode(text)
       if (code === undefined) continue
@@ -153,68 +161,43 @@ export function createMessageReceiver(options: {
           'The signature does not fit the credentials of the connection.',
         )
       }
-      const { messages, reports, answer } = readAs(driver, request, connection.account)
-      const inbound = await Promise.all(messages.map((message) => toInbound(connection, message)))
-      const children = await Promise.all(reports.map((report) => toReport(connection, report)))
-      const known = children.filter((child) => child !== undefined)
-      const fresh = [...distinct([...inbound.map(({ event }) => event), ...known])]
+      const read = readWebhook(driver, request, connection.account)
+      const inbound = await Promise.all(read.messages.map((message) => toInbound(connection, message)))
+      const children = await Promise.all(read.reports.map((report) => toReport(connection, report)))
+      const skipped = [...read.skipped, ...[...inbound, ...children].filter(isSkipped)]
+      const messages = inbound.filter((message): message is Inbound => !isSkipped(message))
+      const reports = children.filter((report): report is NewEvent => !isSkipped(report))
+      const fresh = distinct([
+        ...messages.map(({ event }) => event),
+        ...reports,
+        ...skipped.map((item) => skippedEvent(connection, item, maxPayloadBytes)),
+      ])
       if (fresh.length > 0) await appender.append(connection.appId, fresh, { isBatch: true })
-      if (connection.detectLinkCodes) {
-        await activateCodes(
-          connection,
-          inbound.map(({ sender }, index) => ({ sender, text: (messages[index] as IncomingMessage).text })),
-        )
-      }
-      const { appId, id, platform } = connection
-      const unknown = reports.length - known.length
+      if (connection.detectLinkCodes) await activateCodes(connection, messages)
       log.info(
-        { appId, connectionId: id, platform, messages: messages.length, reports: reports.length, unknown },
+        {
+          appId: connection.appId,
+          connectionId: connection.id,
+          platform: connection.platform,
+          messages: messages.length,
+          reports: reports.length,
+          known: read.known,
+          skipped: skipped.length,
+        },
         'platform webhook',
       )
-      return answer
+      return read.answer
     },
   }
 }
 
 export type MessageReceiver = ReturnType<typeof createMessageReceiver>
 
-function readAs(driver: PlatformDriver, request: IncomingRequest, account: Account): Incoming {
-  const refuse = (detail: string): Problem =>
-    new Problem('validation-failed', `The webhook cannot be read: ${detail}`)
-  let incoming: Incoming
-  try {
-    incoming = driver.read(request, account)
-  } catch (error) {
-    if (error instanceof UnreadableError || error instanceof TypeError) throw refuse(error.message)
-    throw error
-  }
-  const isId = (id: unknown): boolean =>
-    typeof id === 'string' &&
-    id !== '' &&
-    id.length <= MAX_ID_LENGTH &&
-    !id.includes('\0') &&
-    id.isWellFormed()
-  // A platform repeats what is refused: one bad part must not keep the others of its request back for ever.
-  const messages = incoming.messages.filter(
-    ({ externalMessageId, from, text }) => isId(externalMessageId) && isId(from) && typeof text === 'string',
-  )
-  const reports = incoming.reports.filter(({ externalMessageId: id }) => id === undefined || isId(id))
-  const isAnything = incoming.messages.length + incoming.reports.length > 0
-  if (isAnything && messages.length + reports.length === 0) {
-    throw refuse('no message has an id, a sender and a text, and no status a proper id.')
-  }
-  return { ...incoming, messages, reports }
-}
+const isSkipped = (made: Inbound | NewEvent | SkippedItem): made is SkippedItem => 'reason' in made
 
 /** One request may tell the same thing twice; a batch takes each key once. */
-function* distinct(events: readonly NewEvent[]): Generator<NewEvent> {
-  const seen = new Set<string>()
-  for (const event of events) {
-    const key = JSON.stringify(event.ownKey)
-    if (!seen.has(key)) yield event
-    seen.add(key)
-  }
-}
+const distinct = (events: readonly NewEvent[]): NewEvent[] =>
+  [...Map.groupBy(events, ({ ownKey }) => JSON.stringify(ownKey)).values()].flatMap(([first]) => first ?? [])
 
 const storable = (name: unknown): string | undefined =>
   typeof name === 'string' ? name.replaceAll('\0', '').slice(0, 200).toWellFormed() || undefined : undefined

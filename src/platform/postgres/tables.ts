@@ -214,6 +214,7 @@ export interface PlatformUsers {
   external_id: string
   id: string
   name: string | null
+  other_external_id: string | null
   platform_connection_id: string
   profile_picture_url: string | null
   updated_at: Generated<Timestamp>

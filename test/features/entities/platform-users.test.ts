@@ -40,6 +40,7 @@ t.test('platform users', async (t) => {
     t.strictSame(plain, {
       id,
       ...on('+14155551234'),
+      otherExternalId: null,
       userId,
       name: null,
       profilePictureUrl: null,

@@ -25,7 +25,7 @@ const BUILT_IN = [
   'system.user.create system.user.update system.user.delete',
   'system.org.create system.org.update system.org.delete',
   'system.site.create system.site.update system.site.delete',
-  'system.subscription.failing system.subscription.disabled system.subscription.recovered',
+  'system.subscription.failing system.subscription.disabled system.subscription.recovered system.platform.skipped',
 ].flatMap((names) => names.split(' '))
 
 async function list(client: Client, limit = 100): Promise<EventType[]> {

@@ -9,6 +9,7 @@ const RESERVED = [
   'link_code.activation',
   'user.merged',
   'system.subscription.failing',
+  'system.platform.skipped',
   'inquiry.submitted',
 ]
 const refused = (...pointers: string[]) => ({ status: 422, type: 'reserved-event-type', pointers })

@@ -10,6 +10,7 @@ import {
 import {
   childrenOf,
   childTypesOf,
+  eventsOf,
   sendText,
   sendThrough,
   settled,
@@ -112,7 +113,7 @@ for (const [platform, start] of REPORTING) {
   })
 
   t.test(
-    `a report on a message that is not known is taken, and nothing is stored (${platform})`,
+    `a report on a message that is not known is taken and kept, with no child of another (${platform})`,
     async (t) => {
       const { service, client, messenger, connection } = await setUp(t, start)
       const other = await connect(client, { ...messenger, settings: { ...messenger.settings } })
@@ -133,8 +134,14 @@ for (const [platform, start] of REPORTING) {
         t.equal((await deliver(service, from, messenger, webhook)).status, 200, JSON.stringify(reported))
       }
       t.strictSame(await childrenOf(client, message.id), [])
-      t.equal((await client.get('/events')).body.data.length, 2, 'the message and the order')
-      t.strictSame((await stranger.get('/events')).body.data, [])
+      const log = (await client.get('/events')).body.data.map(({ type }: { type: string }) => type)
+      const others = log.filter((type: string) => type !== 'system.platform.skipped')
+      t.strictSame(others.toSorted(), ['message.outbound', 'order.placed'])
+      const kept = await eventsOf(client, 'system.platform.skipped')
+      t.ok(kept.some(({ payload }) => JSON.stringify(payload.item).includes('SM-unknown')))
+      for (const { payload } of kept) t.match(payload, { platform, reason: /not known/ })
+      t.equal((await eventsOf(stranger, 'system.platform.skipped')).length, 1, 'each in its own app')
+      t.equal((await stranger.get('/events')).body.data.length, 1)
     },
   )
 
@@ -169,6 +176,7 @@ t.test('one WhatsApp webhook may report on many messages, of some more than once
   t.strictSame(await childTypesOf(client, messages[1].id), ['message.delivered', 'message.read'])
   const [child] = await childrenOf(client, messages[0].id)
   t.equal(child.payload.delivered_at, new Date(1_748_956_300_000).toISOString(), 'when the platform says')
+  t.match(await eventsOf(client, 'system.platform.skipped'), [{ payload: { item: of('other', 'read') } }])
 })
 
 t.test('what Twilio calls undelivered failed; what is on its way is no report', async (t) => {

@@ -75,7 +75,8 @@ export async function startWhatsApp(t: Test): Promise<Messenger> {
     }
     const body = JSON.parse(request.text) as {
       messaging_product: string
-      to: string
+      to?: string
+      recipient?: string
       type: string
       text: { body: string }
       biz_opaque_callback_data?: string
@@ -83,12 +84,15 @@ export async function startWhatsApp(t: Test): Promise<Messenger> {
     const isText = body.messaging_product === 'whatsapp' && body.type === 'text' && body.text.body !== ''
     if (!isText || request.headers['content-type'] !== 'application/json' || body.text.body.length > MAX_TEXT)
       return graphError(400, 100, 'Invalid parameter')
-    if (body.to === NOBODY) return graphError(400, 131_030, 'Recipient phone number not in allowed list')
+    const to = body.to ?? body.recipient ?? ''
+    // Numbers go under `to`, ids of users under `recipient`.
+    if ((body.to === undefined) !== /^[A-Z]{2}\./.test(to)) return graphError(400, 100, 'Invalid parameter')
+    if (to === NOBODY) return graphError(400, 131_030, 'Recipient phone number not in allowed list')
     const id = `wamid.HBgLMTY1MDM4Nzk0MzkVAgARGBI${taken.length + 1}A=`
-    taken.push({ id, to: body.to, text: body.text.body, eventId: body.biz_opaque_callback_data })
+    taken.push({ id, to, text: body.text.body, eventId: body.biz_opaque_callback_data })
     return jsonReply(200, {
       messaging_product: 'whatsapp',
-      contacts: [{ input: body.to, wa_id: body.to.replace('+', '') }],
+      contacts: [{ input: to, ...(body.to !== undefined && { wa_id: to.replace('+', '') }) }],
       messages: [{ id }],
     })
   }

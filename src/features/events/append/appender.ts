@@ -67,7 +67,7 @@ export interface Appender {
    */
   append(appId: string, events: readonly NewEvent[], options?: AppendOptions): Promise<Appended>
   /**
-   * Changes records and appends the events that tell of it, in one transaction.
+   * Changes records and appends the events that tell of it, if any, in one transaction.
    *
    * @param change may run more than once; what it did is undone before it runs again. It must not change
    *   types or subscriptions. Its events are of types the app has, and have no keys.
@@ -267,6 +267,7 @@ export function createAppender(options: AppenderOptions): Appender {
             if (error instanceof OutOfDate) return undefined
             throw error
           })
+        if (stored && stored.events.length === 0) return { events: [], result: stored.result }
         if (stored) {
           const owed = stored.prepared.flatMap(({ deliveries }) =>
             deliveries.map((delivery) => ({ appId, ...delivery })),
@@ -284,6 +285,7 @@ export function createAppender(options: AppenderOptions): Appender {
 
   async function storeIn<T>(transaction: Database, appId: string, routing: Routing, change: Change<T>) {
     const { events: changes, result } = await change(transaction)
+    if (changes.length === 0) return { prepared: [], events: [], result }
     const prepared = prepareEvents(changes, [], routing, true)
     const append = { appId, routing, events: prepared }
     const [stored] = await runAppend(executorIn(transaction), [append], options.graceMs)

@@ -35,6 +35,13 @@ export const REPORT = {
   },
 }
 
+/** What a platform sent and nothing else was made of. */
+export const SKIPPED = {
+  type: 'object',
+  required: ['platform', 'platform_connection_id', 'reason', 'item'],
+  properties: { platform: text, platform_connection_id: text, reason: text },
+}
+
 export const CODE = {
   type: 'object',
   required: ['code'],

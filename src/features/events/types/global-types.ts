@@ -1,6 +1,6 @@
 import { idForName } from '../../../platform/ids.ts'
 import { WebSocketRooms, WebSocketTopics } from '../../../platform/rooms/names.ts'
-import { ACTIVATION, CODE, MERGE, MESSAGE, REPORT } from './global-schemas.ts'
+import { ACTIVATION, CODE, MERGE, MESSAGE, REPORT, SKIPPED } from './global-schemas.ts'
 import type { DeclaredRooms } from './rooms.ts'
 
 /** A type that every app has. */
@@ -57,6 +57,7 @@ const ALL: readonly GlobalType[] = [
   type('system.subscription.failing', 'system', 'The endpoint of a subscription fails again and again.'),
   type('system.subscription.disabled', 'system', 'A subscription was disabled.'),
   type('system.subscription.recovered', 'system', 'The endpoint of a subscription that failed works again.'),
+  type('system.platform.skipped', 'system', 'A platform sent what is no message and no report.', SKIPPED),
   type('system.collection.publish', 'system', 'A record of collections was published.'),
   type('system.collection.approve', 'system', 'A record of collections was approved.'),
 ]

@@ -53,6 +53,8 @@ export interface IncomingMessage {
   externalMessageId: string
   /** The sender's id on the platform. */
   from: string
+  /** Another id that the sender has there. */
+  otherFrom?: string | undefined
   name?: string | undefined
   /** Empty for a message without text, such as a picture. */
   text: string
@@ -69,14 +71,30 @@ export interface IncomingReport {
   eventId: string | undefined
   at: Date
   error?: { code: string | null; message: string } | undefined
+  /** The report as the platform tells it. */
+  raw: unknown
+}
+
+/** What a platform sent and nothing is made of. */
+export interface SkippedItem {
+  /** As the platform tells it. */
+  item: unknown
+  /** A sentence for whoever looks for it. */
+  reason: string
 }
 
 export interface Incoming {
   messages: IncomingMessage[]
   reports: IncomingReport[]
+  /** Every item that is neither: it is kept. */
+  skipped: SkippedItem[]
+  /** How many items tell only what is known already: that a message is on its way, or was sent from here. */
+  known: number
   /** What the platform wants to be answered; nothing unless given. */
   answer?: { contentType: string; body: string }
 }
+
+export const nothing = (): Incoming => ({ messages: [], reports: [], skipped: [], known: 0 })
 
 /** A body that is not what the platform documents. */
 export class UnreadableError extends Error {
@@ -97,7 +115,12 @@ export interface PlatformDriver {
   readAnswer(response: OutboundResponse, message: OutgoingMessage): SendAnswer
   /** Whether a webhook comes from the platform: its signature over the very bytes. */
   isGenuine(request: IncomingRequest, account: Account): boolean
-  /** @throws UnreadableError */
+  /**
+   * Whether senders are told what cannot be read (400), to send it again mended. Vendors would repeat the same
+   * and then switch the webhook off: what they sign is answered with 200 and kept.
+   */
+  refusesUnreadable?: true
+  /** @throws UnreadableError when nothing of it can be read */
   read(request: IncomingRequest, account: Account): Incoming
   /** What to answer when the platform asks, by a GET, whether this is the right address. */
   challenge?(query: Record<string, string | undefined>, account: Account): string | undefined
@@ -161,14 +184,34 @@ export function readObject(text: string): Record<string, unknown> {
   } catch {
     throw new UnreadableError('It is not JSON.')
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new UnreadableError('It is no JSON object.')
-  }
+  if (!isObject(value)) throw new UnreadableError('It is no JSON object.')
   if (nestedDeeperThan(MAX_DEPTH, text, [0, text.length])) {
     throw new UnreadableError(`It is nested deeper than ${MAX_DEPTH}.`)
   }
-  return value as Record<string, unknown>
+  return value
 }
+
+/**
+ * Reads the items of a list one by one. What cannot be read of one does not keep the others back: it is
+ * skipped.
+ *
+ * @throws UnreadableError when it is no list
+ */
+export function readEach(list: unknown, into: Incoming, read: (item: Record<string, unknown>) => void): void {
+  if (!Array.isArray(list)) throw new UnreadableError('Where a list is expected there is none.')
+  for (const item of list as unknown[]) {
+    try {
+      if (!isObject(item)) throw new UnreadableError('It is no JSON object.')
+      read(item)
+    } catch (error) {
+      if (!(error instanceof UnreadableError || error instanceof TypeError)) throw error
+      into.skipped.push({ item, reason: `It cannot be read: ${error.message}` })
+    }
+  }
+}
+
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** A time that a platform tells, in milliseconds; now, where it tells none. */
 export const timeAt = (ms: number, now: number): Date => {

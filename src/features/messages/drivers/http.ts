@@ -4,7 +4,7 @@ import { SigningSecret, Timestamp } from '../../../platform/http/schemas.ts'
 import { Url } from '../../../platform/http/urls.ts'
 import { signedHeaders, verifySigned } from '../../../platform/signing.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
+import { headerOf, jsonOf, nothing, readObject, timeAt, UnreadableError } from './driver.ts'
 import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
 
 /** What a platform of your own sends to the connection's webhook. */
@@ -105,6 +105,8 @@ export const http: PlatformDriver = {
       now: request.now,
     }),
 
+  refusesUnreadable: true,
+
   read({ text, now }): Incoming {
     const body = readObject(text)
     const [violation] = checkBody(body)
@@ -113,6 +115,7 @@ export const http: PlatformDriver = {
     const timeOf = (sent: string | undefined): Date =>
       timeAt(sent === undefined ? now : Date.parse(sent), now)
     return {
+      ...nothing(),
       messages: messages.map((message) => ({
         externalMessageId: message.id,
         from: message.from,
@@ -121,12 +124,13 @@ export const http: PlatformDriver = {
         sentAt: timeOf(message.sent_at),
         raw: message,
       })),
-      reports: statuses.map(({ id, event_id: eventId, status, at, error: failure }) => ({
-        status,
-        externalMessageId: id,
-        eventId,
-        at: timeOf(at),
-        error: failure && { code: failure.code ?? null, message: failure.message },
+      reports: statuses.map((report) => ({
+        status: report.status,
+        externalMessageId: report.id,
+        eventId: report.event_id,
+        at: timeOf(report.at),
+        error: report.error && { code: report.error.code ?? null, message: report.error.message },
+        raw: report,
       })),
     }
   },

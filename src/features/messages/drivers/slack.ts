@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, isHmac, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
+import { headerOf, isHmac, isObject, jsonOf, nothing, readObject, timeAt } from './driver.ts'
 import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
 
@@ -91,30 +91,36 @@ export const slack: PlatformDriver = {
     })
   },
 
-  read({ text, now }): Incoming {
-    const body = readObject(text) as { type?: string; challenge?: unknown; event?: Event }
-    if (body.type === 'url_verification') {
-      const answer = {
-        contentType: 'text/plain',
-        body: typeof body.challenge === 'string' ? body.challenge : '',
-      }
-      return { messages: [], reports: [], answer }
+  read({ text, now }, { settings }): Incoming {
+    const body = readObject(text)
+    if (body['type'] === 'url_verification') {
+      const { challenge } = body
+      const answer = { contentType: 'text/plain', body: typeof challenge === 'string' ? challenge : '' }
+      return { ...nothing(), known: 1, answer }
     }
-    if (body.type !== 'event_callback' || !body.event) throw new UnreadableError('This is no event of Slack.')
-    const { type, subtype, bot_id: botId, channel, user, ts, text: said = '' } = body.event
+    if (body['type'] !== 'event_callback' || !isObject(body['event'])) {
+      return { ...nothing(), skipped: [{ item: body, reason: 'It is no event of Slack’s Events API.' }] }
+    }
+    const event: Event = body['event']
+    const { type, subtype, bot_id: botId, channel, user, ts, text: said = '' } = event
+    if (type === 'message' && botId !== undefined && user === settings['botUserId']) {
+      return { ...nothing(), known: 1 }
+    }
     const isFromPerson = type === 'message' && botId === undefined && WRITTEN.has(subtype)
-    if (!isFromPerson || !channel || !user || !ts) return { messages: [], reports: [] }
+    if (!isFromPerson || !channel || !user || !ts) {
+      return { ...nothing(), skipped: [{ item: body, reason: 'It is no message that a person wrote.' }] }
+    }
     return {
+      ...nothing(),
       messages: [
         {
           externalMessageId: messageId(channel, ts),
           from: user,
           text: said,
           sentAt: timeAt(Number(ts) * 1000, now),
-          raw: body.event,
+          raw: event,
         },
       ],
-      reports: [],
     }
   },
 }

@@ -1,19 +1,22 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, isHmac, jsonOf, UnreadableError } from './driver.ts'
+import { headerOf, isHmac, jsonOf, nothing } from './driver.ts'
 import type { Incoming, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl } from './settings.ts'
 
 const API_URL = 'https://api.twilio.com'
 
-/** Twilio's words for what SPEC calls delivered, read and failed; the rest is on the way. */
+/** Twilio's words for what SPEC calls delivered, read and failed. */
 const STATUSES: Record<string, IncomingReport['status']> = {
   delivered: 'delivered',
   read: 'read',
   failed: 'failed',
   undelivered: 'failed',
 }
+
+/** Twilio's words for a message that is on its way. */
+const ON_THE_WAY = new Set(['accepted', 'scheduled', 'queued', 'sending', 'sent'])
 
 const EMPTY_TWIML = { contentType: 'text/xml', body: '<Response></Response>' }
 
@@ -79,28 +82,31 @@ export const twilio: PlatformDriver = {
   read({ text, url, now }): Incoming {
     const form = Object.fromEntries(new URLSearchParams(text))
     const { MessageSid: sid, MessageStatus: status, From: from } = form
-    if (sid === undefined) throw new UnreadableError('There is no "MessageSid".')
+    const skip = (reason: string): Incoming => ({
+      ...nothing(),
+      skipped: [{ item: form, reason }],
+      answer: EMPTY_TWIML,
+    })
+    if (!sid) return skip('There is no "MessageSid".')
     if (status !== undefined && status !== 'received') {
+      if (ON_THE_WAY.has(status)) return { ...nothing(), known: 1 }
       const known = STATUSES[status]
+      if (!known) return skip(`"${status}" is no status that is known.`)
       const { ErrorCode: code, ErrorMessage: message } = form
-      const report: IncomingReport[] = known
-        ? [
-            {
-              status: known,
-              externalMessageId: sid,
-              eventId: new URL(url).searchParams.get('eventId') ?? undefined,
-              at: new Date(now),
-              error:
-                known === 'failed'
-                  ? { code: code ?? null, message: message ?? `Twilio: ${status}` }
-                  : undefined,
-            },
-          ]
-        : []
-      return { messages: [], reports: report }
+      const report = {
+        status: known,
+        externalMessageId: sid,
+        eventId: new URL(url).searchParams.get('eventId') ?? undefined,
+        at: new Date(now),
+        error:
+          known === 'failed' ? { code: code ?? null, message: message ?? `Twilio: ${status}` } : undefined,
+        raw: form,
+      }
+      return { ...nothing(), reports: [report] }
     }
-    if (from === undefined) throw new UnreadableError('There is no "From".')
+    if (!from) return skip('There is no "From".')
     return {
+      ...nothing(),
       messages: [
         {
           externalMessageId: sid,
@@ -111,7 +117,6 @@ export const twilio: PlatformDriver = {
           raw: form,
         },
       ],
-      reports: [],
       answer: EMPTY_TWIML,
     }
   },

@@ -2,8 +2,8 @@ import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { sameDigest, sha256 } from '../../../platform/secrets.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, isHmac, jsonOf, readObject, timeAt, UnreadableError } from './driver.ts'
-import type { Incoming, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
+import { headerOf, isHmac, isObject, jsonOf, nothing, readEach, readObject, timeAt } from './driver.ts'
+import type { Incoming, IncomingMessage, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
 
 const API_URL = 'https://graph.facebook.com'
@@ -12,9 +12,15 @@ const API_VERSION = 'v23.0'
 /** Codes of errors that pass: rates of the app, the account, the number and the pair, and the platform's own trouble. */
 const PASSING_CODES = new Set([1, 2, 4, 80007, 130429, 131000, 131016, 131048, 131056, 131057, 133016])
 
+/** A country, perhaps `ENT`, and letters or digits: ids of people whose number is not known. */
+const USER_ID = /^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$/
+
 interface Message {
   id: string
-  from: string
+  /** The number; absent for people who hide it. */
+  from?: string
+  /** What WhatsApp calls a business-scoped user id. */
+  from_user_id?: string
   timestamp: string
   type: string
   text?: { body: string }
@@ -25,17 +31,24 @@ interface Message {
 
 interface Status {
   id: string
-  status: string
+  status: IncomingReport['status']
   timestamp: string
   biz_opaque_callback_data?: string
   errors?: { code?: number; title?: string; message?: string }[]
 }
 
+interface Contact {
+  profile?: { name?: string }
+  wa_id?: string
+  user_id?: string
+}
+
 interface Value {
   metadata?: { phone_number_id?: string }
-  contacts?: { profile?: { name?: string }; wa_id?: string }[]
-  messages?: Message[]
-  statuses?: Status[]
+  contacts?: Contact[]
+  messages?: unknown
+  statuses?: unknown
+  errors?: unknown
 }
 
 /** WhatsApp through Meta's Cloud API. */
@@ -73,7 +86,7 @@ export const whatsapp: PlatformDriver = {
       body: JSON.stringify({
         messaging_product: 'whatsapp',
         recipient_type: 'individual',
-        to,
+        [USER_ID.test(to) ? 'recipient' : 'to']: to,
         type: 'text',
         text: { preview_url: false, body: text },
         // given back with every status, also one that comes before this request is answered
@@ -106,28 +119,12 @@ export const whatsapp: PlatformDriver = {
       given: /^sha256=([0-9a-f]{64})$/.exec(headerOf(request, 'x-hub-signature-256'))?.[1] ?? '',
     }),
 
-  /** One address may be told of all numbers of an account; the other ones are other connections'. */
   read({ text, now }, { settings }): Incoming {
-    const { phoneNumberId } = settings
-    const { entry } = readObject(text) as { entry?: { changes?: { field?: string; value?: Value }[] }[] }
-    if (!Array.isArray(entry)) throw new UnreadableError('There is no "entry".')
-    const values = entry
-      .flatMap(({ changes }) => changes ?? [])
-      .flatMap(({ field, value }) => (field === 'messages' && value ? [value] : []))
-      .filter(({ metadata }) => (metadata?.phone_number_id ?? phoneNumberId) === phoneNumberId)
-    return {
-      messages: values.flatMap(({ messages = [], contacts = [] }) =>
-        messages.map((message) => ({
-          externalMessageId: message.id,
-          from: message.from,
-          name: contacts.find(({ wa_id: id }) => id === message.from)?.profile?.name,
-          text: textOf(message),
-          sentAt: timeAt(Number(message.timestamp) * 1000, now),
-          raw: message,
-        })),
-      ),
-      reports: values.flatMap(({ statuses = [] }) => statuses.flatMap((status) => toReport(status, now))),
-    }
+    const incoming = nothing()
+    readEach(readObject(text)['entry'], incoming, (entry) =>
+      readEach(entry['changes'], incoming, (change) => readChange(change, settings, incoming, now)),
+    )
+    return incoming
   },
 
   challenge(query, { credentials }) {
@@ -137,25 +134,73 @@ export const whatsapp: PlatformDriver = {
   },
 }
 
+function readChange(
+  change: Record<string, unknown>,
+  { phoneNumberId }: Record<string, string>,
+  incoming: Incoming,
+  now: number,
+): void {
+  const skip = (item: unknown, reason: string): void => void incoming.skipped.push({ item, reason })
+  const { field, value } = change
+  if (field !== 'messages' || !isObject(value))
+    return skip(change, 'It is about something else than messages.')
+  const { metadata, messages, statuses, contacts = [], errors } = value as Value
+  const number = metadata?.phone_number_id ?? phoneNumberId
+  // One address may be told of all numbers of an account.
+  if (number !== phoneNumberId) return skip(change, `It is for another number (phone_number_id ${number}).`)
+  if (!messages && !statuses && !errors) return skip(change, 'There is no message and no status in it.')
+  if (errors) skip({ ...value, messages: undefined, statuses: undefined }, 'WhatsApp tells of errors.')
+  readEach(messages ?? [], incoming, (message) => {
+    incoming.messages.push(toMessage(message as unknown as Message, contacts, now))
+  })
+  readEach(statuses ?? [], incoming, (status) => {
+    if (status['status'] === 'sent') incoming.known += 1
+    else if (!isReported(status['status'])) skip(status, 'It is no status that is known.')
+    else incoming.reports.push(toReport(status as unknown as Status, now))
+  })
+}
+
+function toMessage(message: Message, contacts: Contact[], now: number): IncomingMessage {
+  const { from, from_user_id: fromUserId } = message
+  const isSender = (contact: Contact): boolean =>
+    (from !== undefined && contact.wa_id === from) ||
+    (fromUserId !== undefined && contact.user_id === fromUserId)
+  const isNamed = from !== undefined || fromUserId !== undefined
+  const contact = isNamed ? contacts.find(isSender) : contacts.length === 1 ? contacts[0] : undefined
+  const number = from ?? contact?.wa_id
+  const userId = fromUserId ?? contact?.user_id
+  return {
+    externalMessageId: message.id,
+    from: (number ?? userId) as string,
+    otherFrom: number === undefined ? undefined : userId,
+    name: contact?.profile?.name,
+    text: textOf(message),
+    sentAt: timeAt(Number(message.timestamp) * 1000, now),
+    raw: message,
+  }
+}
+
 function textOf({ text, button, interactive, type, ...message }: Message): string {
   const reply = interactive?.button_reply?.title ?? interactive?.list_reply?.title
   const caption = (message[type] as { caption?: string } | undefined)?.caption
   return text?.body ?? button?.text ?? reply ?? caption ?? ''
 }
 
-function toReport({ id, status, timestamp, errors, ...more }: Status, now: number): IncomingReport[] {
-  if (status !== 'delivered' && status !== 'read' && status !== 'failed') return []
+const isReported = (status: unknown): status is IncomingReport['status'] =>
+  status === 'delivered' || status === 'read' || status === 'failed'
+
+function toReport(raw: Status, now: number): IncomingReport {
+  const { id, status, timestamp, errors, biz_opaque_callback_data: eventId } = raw
   const [error] = errors ?? []
-  return [
-    {
-      status,
-      externalMessageId: id,
-      eventId: more.biz_opaque_callback_data,
-      at: timeAt(Number(timestamp) * 1000, now),
-      error: error && {
-        code: error.code === undefined ? null : String(error.code),
-        message: error.message ?? error.title ?? 'not said',
-      },
+  return {
+    status,
+    externalMessageId: id,
+    eventId,
+    at: timeAt(Number(timestamp) * 1000, now),
+    error: error && {
+      code: error.code === undefined ? null : String(error.code),
+      message: error.message ?? error.title ?? 'not said',
     },
-  ]
+    raw,
+  }
 }
