@@ -20,6 +20,7 @@ export { readEvent } from './request-body.ts'
 export { Edges, Event, IdempotencyHeaders, NewEvent as NewEventBody, NewEventType } from './schemas.ts'
 export { messageReport, type MessageStatus } from './status-report.ts'
 export { isGlobalType } from './types/global-types.ts'
+export { MESSAGE_KINDS, MESSAGE_PARTS, type MessageKind, type MessageParts } from './types/message-content.ts'
 export { createEventTypeService, placeInList, type EventTypeService } from './types/service.ts'
 
 export const events: Feature = {

@@ -1,15 +1,21 @@
+import { Type } from '@sinclair/typebox'
 import { Problem } from '../../platform/http/problems.ts'
+import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
 import { sha256 } from '../../platform/secrets.ts'
-import type { NewEvent } from '../events/index.ts'
+import { MESSAGE_PARTS, type NewEvent } from '../events/index.ts'
 import {
   nothing,
   UnreadableError,
   type Account,
   type Incoming,
+  type IncomingMessage,
   type IncomingRequest,
   type PlatformDriver,
   type SkippedItem,
 } from './drivers/driver.ts'
+
+/** As drivers give them: events that they are about are looked up later. */
+const PARTS = { ...MESSAGE_PARTS, reaction: Type.Omit(MESSAGE_PARTS.reaction, ['event_id']) }
 
 /** Ids that platforms give; longer ones are none of theirs. */
 const MAX_ID_LENGTH = 500
@@ -36,7 +42,7 @@ export function readWebhook(driver: PlatformDriver, request: IncomingRequest, ac
       skipped: [{ item: request.text, reason: `It cannot be read: ${error.message}` }],
     }
   }
-  const messages = Map.groupBy(incoming.messages, faultOfMessage)
+  const messages = Map.groupBy(incoming.messages.map(asFits), faultOfMessage)
   const reports = Map.groupBy(incoming.reports, ({ externalMessageId: id }) =>
     id === undefined || isId(id) ? undefined : 'It has no proper id.',
   )
@@ -45,15 +51,32 @@ export function readWebhook(driver: PlatformDriver, request: IncomingRequest, ac
   )
   const read = { messages: messages.get(undefined) ?? [], reports: reports.get(undefined) ?? [] }
   if (driver.refusesUnreadable && skipped.length > 0 && read.messages.length + read.reports.length === 0) {
-    throw refuse('no message has an id, a sender and a text, and no status a proper id.')
+    throw refuse('no message has an id and a sender, and no status a proper id.')
   }
   return { ...incoming, ...read, skipped: [...incoming.skipped, ...skipped] }
 }
 
 function faultOfMessage(message: Incoming['messages'][0]): string | undefined {
   if (!isId(message.externalMessageId)) return 'It has no proper id.'
-  if (!isId(message.from)) return 'It has no sender.'
-  return typeof message.text === 'string' ? undefined : 'Its text is no text.'
+  return isId(message.from) ? undefined : 'It has no sender.'
+}
+
+const checkContent = compileWhenUsed(
+  Type.Object({ text: Type.String(), parts: Type.Optional(Type.Partial(Type.Object(PARTS))) }),
+)
+
+/** A message whose parts are not what its platform documents is still one that somebody sent. */
+function asFits(message: IncomingMessage): IncomingMessage {
+  const { text, kind, parts } = message
+  const [violation] = checkContent({ text, ...(parts && { parts }) })
+  if (!violation) return message
+  const error = { code: null, message: `${violation.pointer} ${violation.detail}` }
+  return {
+    ...message,
+    kind: 'unsupported',
+    text: typeof text === 'string' ? text : '',
+    parts: { unsupported: { type: kind, error } },
+  }
 }
 
 /** Whether it may be an id of a platform: one that an index takes and that Postgres text holds. */

@@ -42,10 +42,14 @@ export function createMessageReceiver(options: {
     { appId, id, platform, ownUserId }: OpenConnection,
     message: IncomingMessage,
   ): Promise<Inbound | SkippedItem> {
-    const { externalMessageId, from, otherFrom, text, sentAt, raw } = message
+    const { externalMessageId, from, otherFrom, kind, text, parts, sentAt, raw } = message
+    const reaction = parts?.reaction && {
+      ...parts.reaction,
+      event_id: (await eventOf(appId, id, parts.reaction.message_id)) ?? null,
+    }
     const whole = {
       type: 'message',
-      message: { text, role: 'user' },
+      message: { text, role: 'user', kind, ...parts, ...(reaction && { reaction }) },
       platform,
       external_message_id: externalMessageId,
       created_at: sentAt.toISOString(),
@@ -77,7 +81,7 @@ export function createMessageReceiver(options: {
         { type: 'sent_by', targetType: 'platform_user', targetId: sender },
         { type: 'sent_to', targetType: 'user', targetId: ownUserId },
       ],
-      ownKey: { kind: 'message', value: `${id}/${externalMessageId}` },
+      ownKey: messageKey(id, externalMessageId),
     }
     return { event, text, sender }
   }
@@ -99,15 +103,42 @@ export function createMessageReceiver(options: {
       if (owed) return owed.event_id
     }
     if (externalMessageId === undefined) return undefined
+    return sentAs(appId, id, externalMessageId)
+  }
+
+  /** The event of a message that was sent from here. */
+  async function sentAs(
+    appId: string,
+    connectionId: string,
+    externalMessageId: string,
+  ): Promise<string | undefined> {
     const sent = await db
       .selectFrom('sent_messages')
       .select('event_id')
       .where('app_id', '=', appId)
-      .where('platform_connection_id', '=', id)
+      .where('platform_connection_id', '=', connectionId)
       .where('external_message_id', '=', externalMessageId)
       .orderBy('event_id')
       .executeTakeFirst()
     return sent?.event_id
+  }
+
+  /** The event of a message that was sent from here, or that came here. */
+  async function eventOf(
+    appId: string,
+    connectionId: string,
+    externalMessageId: string,
+  ): Promise<string | undefined> {
+    if (!isId(externalMessageId)) return undefined
+    const key = messageKey(connectionId, externalMessageId)
+    const came = await db
+      .selectFrom('event_keys')
+      .select('event_id')
+      .where('app_id', '=', appId)
+      .where('kind', '=', key.kind)
+      .where('value', '=', key.value)
+      .executeTakeFirst()
+    return came?.event_id ?? sentAs(appId, connectionId, externalMessageId)
   }
 
   async function toReport(
@@ -192,6 +223,11 @@ export function createMessageReceiver(options: {
 }
 
 export type MessageReceiver = ReturnType<typeof createMessageReceiver>
+
+const messageKey = (connectionId: string, externalMessageId: string) => ({
+  kind: 'message' as const,
+  value: `${connectionId}/${externalMessageId}`,
+})
 
 const isSkipped = (made: Inbound | NewEvent | SkippedItem): made is SkippedItem => 'reason' in made
 

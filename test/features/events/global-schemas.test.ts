@@ -17,31 +17,53 @@ const message = { text: 'hello', role: 'user' }
 const MESSAGE = { type: 'message', message, platform: 'sms' }
 const CODE = '1234-5678-9012-3456'
 
+const MESSAGES = {
+  good: [
+    MESSAGE,
+    {
+      ...MESSAGE,
+      external_message_id: 'wamid.1',
+      created_at: '2026-01-01T00:00:00Z',
+      sent_at: '2026-01-01T00:00:01.5+02:00',
+      delivered_at: null,
+      read_at: null,
+      failed_at: null,
+      more: { of: 'mine' },
+    },
+  ],
+  bad: [
+    {},
+    { ...MESSAGE, type: 'note' },
+    { ...MESSAGE, message: 'hello' },
+    { ...MESSAGE, message: { text: 'hello' } },
+    { ...MESSAGE, platform: 5 },
+    { ...MESSAGE, sent_at: 'yesterday' },
+    { ...MESSAGE, external_message_id: 5 },
+  ],
+}
+
 /** Payloads of SPEC section 2 in their shortest and fullest form, and some that are wrong. */
 const PAYLOADS: Record<string, { good: object[]; bad: object[] }> = {
-  'message.outbound': {
+  'message.outbound': MESSAGES,
+  'message.inbound': {
     good: [
-      MESSAGE,
-      {
-        ...MESSAGE,
-        external_message_id: 'wamid.1',
-        created_at: '2026-01-01T00:00:00Z',
-        sent_at: '2026-01-01T00:00:01.5+02:00',
-        delivered_at: null,
-        read_at: null,
-        failed_at: null,
-        more: { of: 'mine' },
-      },
+      ...MESSAGES.good,
+      { ...MESSAGE, message: { ...message, kind: 'image' } },
+      { ...MESSAGE, message: { ...message, kind: 'button', button: { id: null, title: 'Yes' } } },
     ],
     bad: [
-      {},
-      { ...MESSAGE, type: 'note' },
-      { ...MESSAGE, message: 'hello' },
-      { ...MESSAGE, message: { text: 'hello' } },
-      { ...MESSAGE, platform: 5 },
-      { ...MESSAGE, sent_at: 'yesterday' },
-      { ...MESSAGE, external_message_id: 5 },
+      ...MESSAGES.bad,
+      { ...MESSAGE, message: { ...message, kind: 'telepathy' } },
+      { ...MESSAGE, message: { ...message, kind: 'reaction', reaction: { emoji: '👍' } } },
+      {
+        ...MESSAGE,
+        message: { ...message, location: { latitude: 91, longitude: 0, name: null, address: null } },
+      },
     ],
+  },
+  'system.platform.skipped': {
+    good: [{ platform: 'slack', platform_connection_id: ID, reason: 'It is odd.', item: null }],
+    bad: [{}, { platform: 'slack', platform_connection_id: ID, item: {} }],
   },
   'message.delivered': {
     good: [
@@ -70,7 +92,6 @@ const PAYLOADS: Record<string, { good: object[]; bad: object[] }> = {
   },
 }
 const SAME_AS: Record<string, string> = {
-  'message.inbound': 'message.outbound',
   'message.read': 'message.delivered',
   'message.failed': 'message.delivered',
 }

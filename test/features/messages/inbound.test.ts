@@ -45,7 +45,7 @@ for (const [platform, start] of PLATFORMS) {
     const externalId = platform === 'slack' ? `D024BE91L:${id}` : id
     t.match(payload, {
       type: 'message',
-      message: { text: 'Hello «ü» 🎁', role: 'user' },
+      message: { text: 'Hello «ü» 🎁', role: 'user', kind: 'text' },
       platform,
       external_message_id: externalId,
       delivered_at: null,
@@ -63,7 +63,7 @@ for (const [platform, start] of PLATFORMS) {
     const picture = messenger.inbound({ id: platform === 'slack' ? '1355517524.000001' : 'MSG2', from })
     t.equal((await deliver(service, connection, messenger, picture)).status, 200)
     const [newest] = (await client.get('/events?type=message.inbound&order=desc&limit=1')).body.data
-    t.match(newest.payload, { message: { text: '' }, raw: /./ })
+    t.match(newest.payload, { message: { text: '', kind: platform === 'http' ? 'text' : 'image' }, raw: /./ })
     t.equal(newest.edges[0].targetId, people[0].id, 'from the same sender')
     t.equal((await eventsOf(client, 'message.inbound')).length, 2)
 
@@ -171,8 +171,8 @@ t.test('Slack’s own bots, edits and other events are no messages', async (t) =
     { ...message, bot_id: 'B1' },
     { ...message, subtype: 'bot_message', bot_id: 'B1' },
     { ...message, subtype: 'message_changed', message },
-    { ...message, subtype: 'channel_join' },
-    { type: 'reaction_added', user: 'U1', item: { type: 'message', channel: 'C1', ts: '1.1' } },
+    { ...message, subtype: 'channel_join', user: 'U0123ABCDEF' },
+    { type: 'reaction_added', user: 'U1', reaction: 'ok', item: { type: 'file', file: 'F1' } },
     { type: 'app_mention', channel: 'C1', user: 'U1', text: 'hi', ts: '1.1' },
   ])
     t.equal((await deliver(service, connection, messenger, slackEvent(event))).status, 200)

@@ -204,7 +204,7 @@ const ODD: Record<string, unknown[]> = {
               field: 'messages',
               value: {
                 contacts: [{ wa_id: 'b', profile: { name: 5 } }],
-                messages: [{ id: 'a', from: 'b', timestamp: 'soon', type: 'text', text: { body: 5 } }],
+                messages: [{ id: 'z', from: 'b', timestamp: 'soon', type: 'text', text: { body: 5 } }],
               },
             },
           ],
@@ -217,7 +217,7 @@ const ODD: Record<string, unknown[]> = {
     { type: 'event_callback', event: { type: 'message', channel: {}, user: {}, ts: [] } },
     { type: 'event_callback', event: { type: 'message', channel: 'C', user: 'U\0', ts: '1' } },
     { type: 'event_callback', event: { type: 'message', channel: 'C', user: 'U', ts: 'x', text: {} } },
-    { type: 'event_callback', event: { type: 'message', channel: 'C', user: 'U', ts: 'x', text: null } },
+    { type: 'event_callback', event: { type: 'message', channel: 'C', user: 'U', ts: 'y', text: null } },
   ],
   http: [
     { messages: {} },

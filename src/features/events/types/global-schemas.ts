@@ -1,3 +1,5 @@
+import { MESSAGE_KINDS, MESSAGE_PARTS } from './message-content.ts'
+
 /** The payloads of built-in types, as SPEC section 2 has them. Built-in types have one version of their schema. */
 export const GLOBAL_SCHEMA_VERSION = 1
 
@@ -5,12 +7,12 @@ const moment = { type: ['string', 'null'], format: 'date-time' }
 const text = { type: 'string' }
 const count = { type: 'integer', minimum: 0 }
 
-export const MESSAGE = {
+const messageOf = (more: object) => ({
   type: 'object',
   required: ['type', 'message', 'platform'],
   properties: {
     type: { const: 'message' },
-    message: { type: 'object', required: ['text', 'role'], properties: { text, role: text } },
+    message: { type: 'object', required: ['text', 'role'], properties: { text, role: text, ...more } },
     platform: text,
     external_message_id: { type: ['string', 'null'] },
     created_at: moment,
@@ -20,7 +22,10 @@ export const MESSAGE = {
     failed_at: moment,
     platform_connection_id: text,
   },
-}
+})
+
+export const OUTBOUND = messageOf({})
+export const INBOUND = messageOf({ kind: { enum: MESSAGE_KINDS }, ...MESSAGE_PARTS })
 
 /** What became of a message. */
 export const REPORT = {

@@ -1,6 +1,6 @@
 import { idForName } from '../../../platform/ids.ts'
 import { WebSocketRooms, WebSocketTopics } from '../../../platform/rooms/names.ts'
-import { ACTIVATION, CODE, MERGE, MESSAGE, REPORT, SKIPPED } from './global-schemas.ts'
+import { ACTIVATION, CODE, INBOUND, MERGE, OUTBOUND, REPORT, SKIPPED } from './global-schemas.ts'
 import type { DeclaredRooms } from './rooms.ts'
 
 /** A type that every app has. */
@@ -25,8 +25,8 @@ const INQUIRIES = WebSocketRooms.build({ paths: ['outreach', 'inquiries'] })
 
 /** The types of SPEC sections 2, 5 and 6. Their ids follow from their names, so they are the same everywhere. */
 const ALL: readonly GlobalType[] = [
-  type('message.inbound', 'message', 'A platform user sent a message.', MESSAGE),
-  type('message.outbound', 'message', 'A message is to be sent to a platform user.', MESSAGE),
+  type('message.inbound', 'message', 'A platform user sent a message.', INBOUND),
+  type('message.outbound', 'message', 'A message is to be sent to a platform user.', OUTBOUND),
   type('message.delivered', 'message', 'The platform says that a message arrived.', REPORT),
   type('message.read', 'message', 'The platform says that a message was read.', REPORT),
   type('message.failed', 'message', 'A message could not be sent, or did not arrive.', REPORT),

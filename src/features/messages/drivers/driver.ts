@@ -5,7 +5,7 @@ import { withoutByteOrderMark } from '../../../platform/http/raw-json.ts'
 import { nestedDeeperThan } from '../../../platform/json-slices.ts'
 import { sameDigest } from '../../../platform/secrets.ts'
 import type { SentEdges } from '../../entities/index.ts'
-import type { MessageStatus } from '../../events/index.ts'
+import type { MessageKind, MessageParts, MessageStatus } from '../../events/index.ts'
 
 /** What a connection was set up with. */
 export interface Account {
@@ -49,15 +49,21 @@ export interface IncomingRequest {
   now: number
 }
 
-export interface IncomingMessage {
+/** What a message is, in one form over all platforms. */
+export interface MessageContent {
+  kind: MessageKind
+  /** What its sender wrote, or what a person would read of it; empty for a picture without a caption. */
+  text: string
+  parts?: MessageParts
+}
+
+export interface IncomingMessage extends MessageContent {
   externalMessageId: string
   /** The sender's id on the platform. */
   from: string
   /** Another id that the sender has there. */
   otherFrom?: string | undefined
   name?: string | undefined
-  /** Empty for a message without text, such as a picture. */
-  text: string
   sentAt: Date
   /** The message as the platform tells it. */
   raw: unknown
@@ -92,6 +98,12 @@ export interface Incoming {
   known: number
   /** What the platform wants to be answered; nothing unless given. */
   answer?: { contentType: string; body: string }
+}
+
+/** Which kind a file is that came with a message. @param type its media type, as far as it is told */
+export function mediaKind(type: unknown): MessageKind {
+  const [, kind] = /^(image|audio|video)\//.exec(typeof type === 'string' ? type : '') ?? []
+  return (kind as 'image' | 'audio' | 'video' | undefined) ?? 'document'
 }
 
 export const nothing = (): Incoming => ({ messages: [], reports: [], skipped: [], known: 0 })

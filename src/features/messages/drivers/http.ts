@@ -5,22 +5,20 @@ import { Url } from '../../../platform/http/urls.ts'
 import { signedHeaders, verifySigned } from '../../../platform/signing.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
 import { headerOf, jsonOf, nothing, readObject, timeAt, UnreadableError } from './driver.ts'
-import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
+import type { Incoming, IncomingMessage, PlatformDriver, SendAnswer } from './driver.ts'
+import { HTTP_CONTENT, readContent } from './http-content.ts'
+
+const IncomingMessageBody = Type.Object({
+  id: Type.String({ minLength: 1, maxLength: 200 }),
+  from: Type.String({ minLength: 1, maxLength: 200 }),
+  name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+  ...HTTP_CONTENT,
+  sent_at: Type.Optional(Timestamp()),
+})
 
 /** What a platform of your own sends to the connection's webhook. */
 const IncomingBody = Type.Object({
-  messages: Type.Optional(
-    Type.Array(
-      Type.Object({
-        id: Type.String({ minLength: 1, maxLength: 200 }),
-        from: Type.String({ minLength: 1, maxLength: 200 }),
-        name: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
-        text: Type.String(),
-        sent_at: Type.Optional(Timestamp()),
-      }),
-      { maxItems: 100 },
-    ),
-  ),
+  messages: Type.Optional(Type.Array(IncomingMessageBody, { maxItems: 100 })),
   statuses: Type.Optional(
     Type.Array(
       Type.Object({
@@ -116,14 +114,7 @@ export const http: PlatformDriver = {
       timeAt(sent === undefined ? now : Date.parse(sent), now)
     return {
       ...nothing(),
-      messages: messages.map((message) => ({
-        externalMessageId: message.id,
-        from: message.from,
-        name: message.name,
-        text: message.text,
-        sentAt: timeOf(message.sent_at),
-        raw: message,
-      })),
+      messages: messages.map((message) => toMessage(message, timeOf(message.sent_at))),
       reports: statuses.map((report) => ({
         status: report.status,
         externalMessageId: report.id,
@@ -135,3 +126,12 @@ export const http: PlatformDriver = {
     }
   },
 }
+
+const toMessage = (message: Static<typeof IncomingMessageBody>, sentAt: Date): IncomingMessage => ({
+  ...readContent(message),
+  externalMessageId: message.id,
+  from: message.from,
+  name: message.name,
+  sentAt,
+  raw: message,
+})

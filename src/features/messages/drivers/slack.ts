@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, isHmac, isObject, jsonOf, nothing, readObject, timeAt } from './driver.ts'
-import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
+import { headerOf, isHmac, isObject, jsonOf, mediaKind, nothing, readObject, timeAt } from './driver.ts'
+import type { Incoming, MessageContent, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
 
 const API_URL = 'https://slack.com'
@@ -21,8 +21,11 @@ const FINAL_ERRORS = new Set([
   'user_not_found',
 ])
 
-/** Kinds of messages that people write; the others tell of edits, joins and the like. */
+/** Subtypes of messages that people write; the others tell of joins, topics and the like. */
 const WRITTEN = new Set([undefined, '', 'file_share', 'thread_broadcast', 'me_message'])
+
+/** Subtypes that tell of another message. */
+const ABOUT_ANOTHER = new Set<string | undefined>(['message_changed', 'message_deleted', 'message_replied'])
 
 interface Event {
   type?: string
@@ -32,6 +35,10 @@ interface Event {
   user?: string
   text?: string
   ts?: string
+  event_ts?: string
+  files?: { mimetype?: string }[]
+  reaction?: string
+  item?: { type?: string; channel?: string; ts?: string }
 }
 
 /** Slack: channels and people, through a bot. Slack tells nothing of what becomes of a message. */
@@ -102,22 +109,23 @@ export const slack: PlatformDriver = {
       return { ...nothing(), skipped: [{ item: body, reason: 'It is no event of Slack’s Events API.' }] }
     }
     const event: Event = body['event']
-    const { type, subtype, bot_id: botId, channel, user, ts, text: said = '' } = event
-    if (type === 'message' && botId !== undefined && user === settings['botUserId']) {
-      return { ...nothing(), known: 1 }
-    }
-    const isFromPerson = type === 'message' && botId === undefined && WRITTEN.has(subtype)
-    if (!isFromPerson || !channel || !user || !ts) {
-      return { ...nothing(), skipped: [{ item: body, reason: 'It is no message that a person wrote.' }] }
-    }
+    const { type, bot_id: botId, user } = event
+    const isOwn = user === settings['botUserId']
+    if (isOwn && type === 'message' && botId !== undefined) return { ...nothing(), known: 1 }
+    const isPersons = user !== undefined && !isOwn && botId === undefined
+    const content = isPersons ? contentOf(event) : undefined
+    if (!content)
+      return { ...nothing(), skipped: [{ item: body, reason: 'It is nothing that a person said.' }] }
+    const { channel, ts, event_ts: eventTs } = event
     return {
       ...nothing(),
       messages: [
         {
-          externalMessageId: messageId(channel, ts),
-          from: user,
-          text: said,
-          sentAt: timeAt(Number(ts) * 1000, now),
+          ...content,
+          // Only messages have an id of their own: a time stamp, which names them in their channel.
+          externalMessageId: type === 'message' ? messageId(channel, ts) : (body['event_id'] as string),
+          from: user as string,
+          sentAt: timeAt(Number(ts ?? eventTs) * 1000, now),
           raw: event,
         },
       ],
@@ -125,5 +133,23 @@ export const slack: PlatformDriver = {
   },
 }
 
+function contentOf(event: Event): MessageContent | undefined {
+  const { type, subtype, channel, ts, text = '', files, reaction, item } = event
+  if (type === 'reaction_added' || type === 'reaction_removed') {
+    if (item?.type !== 'message' || reaction === undefined) return undefined
+    const about = {
+      emoji: `:${reaction}:`,
+      message_id: messageId(item.channel, item.ts),
+      removed: type === 'reaction_removed',
+    }
+    return { kind: 'reaction', text: '', parts: { reaction: about } }
+  }
+  if (type !== 'message' || ABOUT_ANOTHER.has(subtype) || !channel || !ts) return undefined
+  if (files?.length) return { kind: mediaKind(files[0]?.mimetype), text }
+  if (WRITTEN.has(subtype)) return { kind: 'text', text }
+  const happened = { type: String(subtype), external_id: null, other_external_id: null }
+  return { kind: 'system', text, parts: { system: happened } }
+}
+
 /** A time stamp names a message in its channel only. */
-const messageId = (channel: string, ts: string): string => `${channel}:${ts}`
+const messageId = (channel: string | undefined, ts: string | undefined): string => `${channel}:${ts}`

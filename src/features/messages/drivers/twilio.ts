@@ -1,8 +1,8 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, isHmac, jsonOf, nothing } from './driver.ts'
-import type { Incoming, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
+import { headerOf, isHmac, jsonOf, mediaKind, nothing } from './driver.ts'
+import type { Incoming, IncomingReport, MessageContent, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl } from './settings.ts'
 
 const API_URL = 'https://api.twilio.com'
@@ -112,7 +112,7 @@ export const twilio: PlatformDriver = {
           externalMessageId: sid,
           from,
           name: form['ProfileName'],
-          text: form['Body'] ?? '',
+          ...contentOf(form),
           sentAt: new Date(now),
           raw: form,
         },
@@ -120,4 +120,18 @@ export const twilio: PlatformDriver = {
       answer: EMPTY_TWIML,
     }
   },
+}
+
+/** What a message is: https://www.twilio.com/docs/messaging/guides/webhook-request */
+function contentOf(form: Partial<Record<string, string>>): MessageContent {
+  const { Body: text = '', NumMedia: media, Latitude: latitude, Longitude: longitude } = form
+  if (latitude !== undefined && longitude !== undefined) {
+    const { Label: name = null, Address: address = null } = form
+    const location = { latitude: Number(latitude), longitude: Number(longitude), name, address }
+    return { kind: 'location', text, parts: { location } }
+  }
+  const { ButtonText: title, ButtonPayload: id = null } = form
+  if (title !== undefined) return { kind: 'button', text, parts: { button: { id, title } } }
+  if (Number(media) > 0) return { kind: mediaKind(form['MediaContentType0']), text }
+  return { kind: 'text', text }
 }

@@ -5,6 +5,7 @@ import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.t
 import { headerOf, isHmac, isObject, jsonOf, nothing, readEach, readObject, timeAt } from './driver.ts'
 import type { Incoming, IncomingMessage, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
+import { readContent, type WhatsAppContent } from './whatsapp-content.ts'
 
 const API_URL = 'https://graph.facebook.com'
 const API_VERSION = 'v23.0'
@@ -15,18 +16,13 @@ const PASSING_CODES = new Set([1, 2, 4, 80007, 130429, 131000, 131016, 131048, 1
 /** A country, perhaps `ENT`, and letters or digits: ids of people whose number is not known. */
 const USER_ID = /^[A-Z]{2}\.(ENT\.)?[A-Za-z0-9]{1,128}$/
 
-interface Message {
+interface Message extends WhatsAppContent {
   id: string
   /** The number; absent for people who hide it. */
   from?: string
   /** What WhatsApp calls a business-scoped user id. */
   from_user_id?: string
   timestamp: string
-  type: string
-  text?: { body: string }
-  button?: { text: string }
-  interactive?: { button_reply?: { title: string }; list_reply?: { title: string } }
-  [media: string]: unknown
 }
 
 interface Status {
@@ -174,16 +170,10 @@ function toMessage(message: Message, contacts: Contact[], now: number): Incoming
     from: (number ?? userId) as string,
     otherFrom: number === undefined ? undefined : userId,
     name: contact?.profile?.name,
-    text: textOf(message),
+    ...readContent(message),
     sentAt: timeAt(Number(message.timestamp) * 1000, now),
     raw: message,
   }
-}
-
-function textOf({ text, button, interactive, type, ...message }: Message): string {
-  const reply = interactive?.button_reply?.title ?? interactive?.list_reply?.title
-  const caption = (message[type] as { caption?: string } | undefined)?.caption
-  return text?.body ?? button?.text ?? reply ?? caption ?? ''
 }
 
 const isReported = (status: unknown): status is IncomingReport['status'] =>
