@@ -64,17 +64,18 @@ t.test('the OpenAPI document', async (t) => {
   t.test('describes every operation', async (t) => {
     const ids = operations.map(({ operationId }) => operationId)
     t.equal(new Set(ids).size, ids.length, 'operationIds are unique')
-    for (const { operationId, summary, tags = [], parameters = [], responses } of operations) {
+    for (const { operationId, summary, description, tags = [], parameters = [], responses } of operations) {
       const statuses = Object.keys(responses)
       t.strictSame(
         {
           name: /^[a-z][A-Za-z]+$/.test(operationId),
           summary: /\S/.test(summary ?? ''),
+          purpose: /^[A-Z].{30,}[.)]$/s.test(description ?? ''),
           tag: tags.length > 0,
           typedParameters: parameters.every(({ schema }) => schema?.['type'] ?? schema?.['anyOf']),
           success: statuses.some((status) => status.startsWith('2') || status === '101'),
         },
-        { name: true, summary: true, tag: true, typedParameters: true, success: true },
+        { name: true, summary: true, purpose: true, tag: true, typedParameters: true, success: true },
         operationId,
       )
     }

@@ -13,6 +13,7 @@ export interface DocumentedResponse {
 export interface Operation {
   operationId: string
   summary?: string
+  description?: string
   tags?: string[]
   parameters?: { name: string; in: string; schema?: Json }[]
   requestBody?: { required?: boolean; content: Record<string, { schema?: Json }> }

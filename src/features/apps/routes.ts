@@ -26,6 +26,8 @@ export const appRoutes =
           security,
           operationId: 'createApp',
           summary: 'Create an app',
+          description:
+            'Do this once for each tenant or product: what belongs to one app is never seen by another. The answer has the first key of the app, which is shown this once.',
           body: NewApp,
           response: responses({ 201: ref(CreatedApp) }, [...BODY_PROBLEMS]),
         },
@@ -42,6 +44,7 @@ export const appRoutes =
           security,
           operationId: 'listApps',
           summary: 'List apps, oldest first',
+          description: 'For administration: all apps of this service, page by page, without their keys.',
           querystring: Type.Object(pageQuery, { additionalProperties: false }),
           response: responses({ 200: pageOf(ref(App)) }, ['validation-failed', 'invalid-cursor']),
         },
@@ -61,6 +64,7 @@ export const appRoutes =
           security,
           operationId: 'getApp',
           summary: 'Read an app',
+          description: 'Look up an app by its id, such as the `app_id` in the body of a webhook.',
           params: AppId,
           response: responses({ 200: ref(App) }, ['validation-failed', 'not-found']),
         },
@@ -77,6 +81,8 @@ export const appRoutes =
           security,
           operationId: 'createApiKey',
           summary: 'Create an API key',
+          description:
+            'Give each program a key of its own, with no more scopes than it needs, so that it can be revoked alone. To replace a key make another one, deploy it, and revoke the old one. The key is shown this once.',
           params: AppId,
           body: NewApiKey,
           response: responses({ 201: ref(CreatedApiKey) }, [...BODY_PROBLEMS, 'not-found']),
@@ -97,6 +103,8 @@ export const appRoutes =
           security,
           operationId: 'listApiKeys',
           summary: 'List the API keys of an app, oldest first',
+          description:
+            'See which keys an app has, what each may do and which were revoked. The keys themselves are not kept, only their hashes.',
           params: AppId,
           response: responses({ 200: Type.Object({ data: Type.Array(ref(ApiKey)) }) }, [
             'validation-failed',
@@ -116,6 +124,8 @@ export const appRoutes =
           security,
           operationId: 'revokeApiKey',
           summary: 'Revoke an API key',
+          description:
+            'Do this when a key has leaked or is no longer needed. Within five seconds every process refuses it, and the observer tokens made with it.',
           params: KeyId,
           response: responses({ 204: Type.Null({ description: 'Revoked' }) }, [
             'validation-failed',

@@ -24,6 +24,8 @@ export const signingKeyRoutes =
           security: [],
           operationId: 'getJwks',
           summary: 'The public keys that verify the webhooks of an app, as a JSON Web Key Set',
+          description:
+            'For receivers that check `v1a` signatures: they get the public keys here, without a key of the API or a shared secret. Keep them for as long as `Cache-Control` says, and ask again when none of them fits.',
           params: Type.Object({ appId: Uuid() }),
           response: responses(
             { 200: inMediaTypes({ [JWK_SET]: ref(JwkSet) }, { description: 'The keys.' }) },
@@ -45,6 +47,8 @@ export const signingKeyRoutes =
           tags,
           operationId: 'listSigningKeys',
           summary: 'List the keys that sign webhooks now, the current one first',
+          description:
+            'See which keys sign the webhooks of the app now, and until when the older ones do. Give `publicKey` to receivers that do not fetch the JSON Web Key Set.',
           response: responses({ 200: Type.Object({ data: Type.Array(ref(SigningKey)) }) }),
         },
       },
@@ -60,7 +64,7 @@ export const signingKeyRoutes =
           operationId: 'rotateSigningKey',
           summary: 'Make a new signing key',
           description:
-            'The key until now signs beside it for the overlap, so that receivers have time to get the new one. At most ten keys sign at once: beyond that the oldest ends. A worker may take a minute to know of it.',
+            'Do this on a schedule, or when a key may have become known. The key until now signs beside it for the overlap, so that receivers have time to get the new one. At most ten keys sign at once: beyond that the oldest ends. A worker may take a minute to know of it.',
           body: SigningKeyRotation,
           response: responses({ 201: ref(SigningKey) }, BODY_PROBLEMS),
         },

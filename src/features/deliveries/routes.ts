@@ -28,6 +28,8 @@ export const deliveryRoutes =
           tags,
           operationId: 'listDeliveries',
           summary: 'List deliveries, newest first',
+          description:
+            'Find what did not arrive: `status=dead` has the dead letters, `status=pending` what is still owed.',
           querystring: DeliveryQuery,
           response: responses({ 200: pageOf(ref(Delivery)) }, ['validation-failed', 'invalid-cursor']),
         },
@@ -47,6 +49,7 @@ export const deliveryRoutes =
           tags,
           operationId: 'listEventDeliveries',
           summary: 'List the deliveries of an event, newest first',
+          description: 'See who was told of one event, who is still owed it and who never got it.',
           params: Id,
           querystring: Type.Object(pageQuery, { additionalProperties: false }),
           response: responses({ 200: pageOf(ref(Delivery)) }, [
@@ -72,6 +75,7 @@ export const deliveryRoutes =
           tags,
           operationId: 'getDelivery',
           summary: 'Read a delivery',
+          description: 'See where one delivery stands, how many attempts it took and when the next one is.',
           params: Id,
           response: responses({ 200: ref(Delivery) }, ['validation-failed', 'not-found']),
         },
@@ -87,6 +91,8 @@ export const deliveryRoutes =
           tags,
           operationId: 'listAttempts',
           summary: 'List the attempts of a delivery, oldest first',
+          description:
+            'See why a delivery failed: when each attempt was made, how long it took and what the endpoint answered.',
           params: Id,
           response: responses({ 200: Type.Object({ data: Type.Array(ref(Attempt)) }) }, [
             'validation-failed',
@@ -105,6 +111,8 @@ export const deliveryRoutes =
           tags,
           operationId: 'listAttemptLog',
           summary: 'List attempts of all deliveries, newest first',
+          description:
+            'Watch an endpoint over many events: its failures, its answers of one status, or all of some time.',
           querystring: AttemptQuery,
           response: responses({ 200: pageOf(ref(Attempt)) }, ['validation-failed', 'invalid-cursor']),
         },
@@ -130,7 +138,7 @@ export const deliveryRoutes =
           operationId: 'retryDelivery',
           summary: 'Make one more attempt now, whatever became of the delivery',
           description:
-            'One that has ended is pending again; after its last attempt it is the only one. It is made also while the endpoint is held, unless the subscription has a rate limit, a concurrency, an order or batches.',
+            'Do this when the receiver was mended and should not wait for the next attempt, or when the delivery is dead. One that has ended is pending again; after its last attempt it is the only one. It is made also while the endpoint is held, unless the subscription has a rate limit, a concurrency, an order or batches.',
           params: Id,
           response: responses({ 202: ref(Delivery) }, ['validation-failed', 'not-found', 'conflict']),
         },
@@ -149,6 +157,8 @@ export const deliveryRoutes =
           tags,
           operationId: 'discardDelivery',
           summary: 'End a delivery that is dead or pending for good',
+          description:
+            'For an event that the receiver will never take. With `onDead: hold` it lets those after it go on. It may be retried later all the same.',
           params: Id,
           response: responses({ 200: ref(Delivery) }, ['validation-failed', 'not-found', 'conflict']),
         },

@@ -37,6 +37,8 @@ export const subscriptionDeliveryRoutes =
           tags,
           operationId: 'getSubscriptionStatistics',
           summary: 'See how deliveries to a subscription went, and what it is still owed',
+          description:
+            'For dashboards and alerts: attempts and their outcomes, latencies, and how much is pending or dead.',
           params: Id,
           querystring: StatisticsQuery,
           response: responses({ 200: ref(SubscriptionStatistics) }, ['validation-failed', 'not-found']),
@@ -57,7 +59,7 @@ export const subscriptionDeliveryRoutes =
           operationId: 'testSubscription',
           summary: 'Send a made-up event to a subscription at once',
           description:
-            'It is shaped and signed as the real ones are, and stored nowhere. The answer tells what came of it.',
+            'Do this after making a subscription or changing its endpoint, before anything real depends on it. The event is shaped and signed as the real ones are, and stored nowhere. The answer tells what came of it.',
           params: Id,
           body: Nullable(TestDelivery),
           response: responses({ 200: ref(TestResult) }, [...BODY_PROBLEMS, 'not-found']),

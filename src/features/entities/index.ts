@@ -50,7 +50,15 @@ export const entities: Feature = {
             query: schemas.UserQuery,
           },
           problems: [],
-          onDelete: `Only one without platform users. ${stays}`,
+          about: {
+            create:
+              'For people whom you know before a platform does, such as customers from a database of yours. Whoever writes over a platform first is made a user without this.',
+            list: 'Go through all users, merged ones and your own side among them.',
+            get: 'Look up who an edge or a platform user points to. `mergedInto` tells who this user turned out to be.',
+            change:
+              'Keep the name, or what you know of somebody, up to date. `attributes` are replaced as a whole.',
+            remove: `Only a user without platform users can be deleted. ${stays}`,
+          },
           service: createUserService(db),
         }),
       )
@@ -68,7 +76,15 @@ export const entities: Feature = {
             query: schemas.PlatformUserQuery,
           },
           problems: ['conflict', 'unknown-reference'],
-          onDelete: stays,
+          about: {
+            create:
+              'For somebody whose id on a platform you know before they wrote, so that messages can be sent to them. Give `userId` when it is one of your users.',
+            list: 'Find somebody by their id on a platform, or all accounts of one user or of one connection.',
+            get: 'Look up who wrote a message, or got it, as the platform knows them.',
+            change:
+              'Correct the name or the picture; the platform may tell of another name with the next message.',
+            remove: `For an account that you may not keep any longer. ${stays}`,
+          },
           service: createPlatformUserService(db),
         }),
       )
@@ -86,7 +102,15 @@ export const entities: Feature = {
             query: schemas.FileQuery,
           },
           problems: [],
-          onDelete: stays,
+          about: {
+            create:
+              'Do this before appending an event that is about a file: the event points to it with an edge. The content itself stays where it is.',
+            list: 'See what is known of all files that events may point to, page by page.',
+            get: 'Look up what an edge to a file points to: its name, type and size, and where its content is.',
+            change:
+              'Do this when the file has moved, or more is known of it. `metadata` is replaced as a whole.',
+            remove: `Only what Heliograph knows of the file is deleted, not its content. ${stays}`,
+          },
           service: createFileService(db),
         }),
       )

@@ -97,7 +97,7 @@ export const appendRoutes =
           tags,
           operationId: 'appendEvent',
           summary: 'Append an event',
-          description: `It is stored when this is answered, together with every delivery it causes. The payload may take ${limits.maxPayloadBytes} bytes and is passed on exactly as it was sent. A CloudEvent may be sent too, with its attributes in the body or in \`ce-\` headers, or a small batch of them.`,
+          description: `Tell of something that happened: others are told of it, and it is kept. The event is stored when this is answered, together with every delivery it causes. The payload may take ${limits.maxPayloadBytes} bytes and is passed on exactly as it was sent. A CloudEvent may be sent too, with its attributes in the body or in \`ce-\` headers, or a small batch of them.`,
           headers: IdempotencyHeaders,
           body: inMediaTypes<unknown>({
             'application/json': NewEvent,
@@ -133,7 +133,7 @@ export const appendRoutes =
           tags,
           operationId: 'appendEvents',
           summary: 'Append several events, all or none',
-          description: `Up to ${MAX_BATCH_EVENTS} events and ${limits.maxBatchBytes} bytes. They take positions next to each other, in their order.`,
+          description: `For events that belong together, for imports, and wherever many are to be appended quickly. Up to ${MAX_BATCH_EVENTS} events and ${limits.maxBatchBytes} bytes. They take positions next to each other, in their order.`,
           headers: IdempotencyHeaders,
           body: inMediaTypes<unknown>({
             'application/json': NewEventBatch,

@@ -61,7 +61,7 @@ export const eventRoutes =
           operationId: 'listEvents',
           summary: 'List events, newest first unless told',
           description:
-            'Conditions on `payload`, and on `status=completed`, have no index: a page ends after 10,000 events looked at, maybe with fewer than asked for, and goes on from its cursor.',
+            'Search the log by type, time, edge, state or payload. To follow it as it grows use `GET /events/stream`. Conditions on `payload`, and on `status=completed`, have no index: a page ends after 10,000 events looked at, maybe with fewer than asked for, and goes on from its cursor.',
           querystring: EventQuery,
           response: responses({ 200: answeredList('A page.', pageOf(ref(Event))) }, [
             'validation-failed',
@@ -83,6 +83,8 @@ export const eventRoutes =
           tags,
           operationId: 'getEvent',
           summary: 'Read an event',
+          description:
+            'Look up one event. Its `status` says whether everybody who is owed it has it; `include=entities` adds what its edges point to.',
           params: Params,
           querystring: IncludeQuery,
           response: responses({ 200: answered('The event.', ref(Event)) }, [
@@ -105,6 +107,8 @@ export const eventRoutes =
           tags,
           operationId: 'listChildren',
           summary: 'List the children of an event, oldest first unless told',
+          description:
+            'See what followed from an event: answers, reports of its status, and all others that name it as their `originEventId`.',
           params: Params,
           querystring: ChildrenQuery,
           response: responses({ 200: answeredList('A page.', pageOf(ref(Event))) }, [
@@ -130,7 +134,7 @@ export const eventRoutes =
           operationId: 'reportStatus',
           summary: 'Report what became of an event: appends a child',
           description:
-            'On a message the child is a `message.delivered`, `message.read` or `message.failed`; on another event its type is the event’s with the status added, such as `order.placed.shipped`.',
+            'For whoever acts on events, such as the system that ships an order, to say how that went. On a message the child is a `message.delivered`, `message.read` or `message.failed`; on another event its type is the event’s with the status added, such as `order.placed.shipped`.',
           params: Params,
           headers: IdempotencyHeaders,
           body: StatusReport,

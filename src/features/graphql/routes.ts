@@ -85,7 +85,7 @@ export const graphqlRoutes =
           operationId: 'queryGraphql',
           summary: 'Query and change by GraphQL',
           description:
-            'The schema is in openapi/schema.graphql. Each field needs the scope that its REST route needs. An error has `extensions.type`, which is that of the problem document.',
+            'For reading connected things in one request, such as events with the users they are about, and for GraphQL clients. The schema is in openapi/schema.graphql. Each field needs the scope that its REST route needs. An error has `extensions.type`, which is that of the problem document.',
           body: Body,
           response: responses(
             { 200: inMediaTypes({ 'application/json': Answer }, { description: 'What was asked for.' }) },

@@ -25,7 +25,8 @@ export const linkCodeRoutes =
           tags,
           operationId: 'createLinkCode',
           summary: 'Make a link code for a platform user',
-          description: 'Appends `link_code.generated`.',
+          description:
+            'The first half of proving that two accounts are one person: show the code to the user of one account, who sends it from the other. Appends `link_code.generated`.',
           body: NewLinkCode,
           response: responses({ 201: ref(LinkCode) }, [...BODY_PROBLEMS, 'unknown-reference', 'overloaded']),
         },
@@ -43,7 +44,7 @@ export const linkCodeRoutes =
           operationId: 'activateLinkCode',
           summary: 'Use a link code: merge two users',
           description:
-            'The user of the platform user that used it is merged into that of the one it was made for. Appends `link_code.activation`, and `user.merged` unless they were one already.',
+            'The second half: call it when a code comes in from another account. Messages over a connection with `detectLinkCodes` do it by themselves. The user of the platform user that used it is merged into that of the one it was made for. Appends `link_code.activation`, and `user.merged` unless they were one already.',
           body: Activation,
           response: responses({ 200: ref(Activated) }, [
             ...BODY_PROBLEMS,
@@ -64,6 +65,7 @@ export const linkCodeRoutes =
           tags,
           operationId: 'listLinkCodes',
           summary: 'List link codes, oldest first',
+          description: 'See which codes were made, for whom, and how often each was used.',
           querystring: Type.Object(
             { ...pageQuery, ...LinkCodeQuery.properties },
             { additionalProperties: false },
@@ -86,6 +88,7 @@ export const linkCodeRoutes =
           tags,
           operationId: 'getLinkCode',
           summary: 'Read a link code',
+          description: 'See whether a code was used, and until when it may be.',
           params: Type.Object({ id: Uuid() }),
           response: responses({ 200: ref(LinkCode) }, ['validation-failed', 'not-found']),
         },

@@ -91,6 +91,8 @@ export const inquiryRoutes =
           tags,
           operationId: 'listInquiries',
           summary: 'List inquiries, newest first unless told',
+          description:
+            'For the desk that answers them: all inquiries, or those of one kind, one address or some time.',
           querystring: InquiryQuery,
           response: responses({ 200: pageOf(ref(Inquiry)) }, ['validation-failed', 'invalid-cursor']),
         },
@@ -114,6 +116,7 @@ export const inquiryRoutes =
           tags,
           operationId: 'getInquiry',
           summary: 'Read an inquiry',
+          description: 'Read one whole, with its `message`; the event about it leaves that out.',
           params: InquiryId,
           response: responses({ 200: ref(Inquiry) }, ['validation-failed', 'not-found']),
         },

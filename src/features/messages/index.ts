@@ -58,7 +58,16 @@ export const messages: Feature = {
             query: PlatformConnectionQuery,
           },
           problems: ['conflict', 'invalid-destination'],
-          onDelete: 'Messages that were not sent yet are cancelled. Its platform users stay.',
+          about: {
+            create:
+              'Connect a number, a bot or a server of yours, with the secrets that the platform gave you; then enter `webhookUrl` at the platform. It makes a system user and a platform user for your own side.',
+            list: 'See which platforms are connected, and find the `webhookUrl` of each.',
+            get: 'Look up the settings of a connection and the address for its webhooks. Its secrets are never given back.',
+            change:
+              'Do this when a secret was replaced at the platform, or a setting is another. What is not given stays.',
+            remove:
+              'Do this when the account at the platform is given up. Messages that were not sent yet are cancelled. Its platform users stay.',
+          },
           service: connections,
         }),
       )

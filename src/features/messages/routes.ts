@@ -28,7 +28,7 @@ export const messageRoutes =
           operationId: 'sendMessage',
           summary: 'Send a message',
           description:
-            'Appends `message.outbound`. A worker sends it and tries again as with every delivery; what the platform reports becomes its children. Its `status` tells whether the platform took it.',
+            'Write to somebody on a platform: by their id there, or as a platform user who has written before. Appends `message.outbound`. A worker sends it and tries again as with every delivery; what the platform reports becomes its children. Its `status` tells whether the platform took it.',
           headers: IdempotencyHeaders,
           body: NewMessage,
           response: responses(

@@ -50,6 +50,8 @@ export const webhookRoutes =
           security,
           operationId: 'verifyPlatformWebhook',
           summary: 'Answer a platform that asks whether this is the right address',
+          description:
+            'Not for you: Meta calls it when you enter `webhookUrl` in its dashboard, and gets its challenge back if it knows the verify token of the connection.',
           params: Params,
           querystring: ChallengeQuery,
           response: responses(
@@ -77,6 +79,8 @@ export const webhookRoutes =
           security,
           operationId: 'receivePlatformWebhook',
           summary: 'Take what a platform sends: messages and what became of messages',
+          description:
+            'Not for you: the platform calls it, and signs what it sends with the credentials of the connection. Messages become `message.inbound`, what became of sent ones `message.delivered`, `message.read` or `message.failed`.',
           params: Params,
           querystring: Query,
           response: responses(

@@ -30,7 +30,7 @@ export const clientRoutes: FastifyPluginAsyncTypebox = async (app) => {
           operationId: 'getBrowserClient',
           summary: 'The client for browsers',
           description:
-            'A JavaScript module without dependencies, to be imported from any origin. See clients/browser/README.md.',
+            'Import it in a page to observe rooms: it connects, resumes and gets new tokens by itself. A JavaScript module without dependencies, to be imported from any origin. See clients/browser/README.md.',
           headers: Type.Object({
             'if-none-match': Type.Optional(Type.String({ description: 'The `ETag` of what one has.' })),
           }),
@@ -61,6 +61,8 @@ export const clientRoutes: FastifyPluginAsyncTypebox = async (app) => {
         security,
         operationId: 'getAsyncApi',
         summary: 'The messages of WebSocket, server-sent events and webhooks, as AsyncAPI 3',
+        description:
+          'For tools and for whoever writes a client of their own: each frame of the WebSocket, each server-sent event and each webhook, with its schema.',
         response: { 200: Type.Unknown() },
       },
     },

@@ -61,7 +61,7 @@ export const publishRoutes =
           operationId: 'publish',
           summary: 'Give a message to those who observe rooms now',
           description:
-            'Nothing is stored, and nobody waits for the rooms: an observer gets the message at most once, and not at all when it is away. What must not be lost is an event.',
+            'For what only matters now, such as who is typing. Nothing is stored, and nobody waits for the rooms: an observer gets the message at most once, and not at all when it is away. What must not be lost is an event.',
           body: Publication,
           response: responses({ 202: Type.Object({}, { description: 'Taken; on its way' }) }, [
             ...BODY_PROBLEMS,
@@ -88,7 +88,7 @@ export const publishRoutes =
           tags,
           operationId: 'listPresence',
           summary: 'List who is in a room',
-          description: `In the order of their ids, the first ${MAX_MEMBERS}. A member with several connections is listed once.`,
+          description: `For servers that ask who is there; observers are told of it as it changes. In the order of their ids, the first ${MAX_MEMBERS}. A member with several connections is listed once.`,
           querystring: Type.Object({ room: Name('The room', 'chat/42') }, { additionalProperties: false }),
           response: responses(
             { 200: inMediaTypes({ 'application/json': PresentMembers }, { description: 'Who is there.' }) },

@@ -101,7 +101,7 @@ export const tokenRoutes =
           operationId: 'createObserverToken',
           summary: 'Make a token to observe rooms with',
           description:
-            'For a browser, which is never given a key. The token counts until it is over or its key is revoked.',
+            'Your server calls it for a page that is about to observe, with the rooms that its user may see. For a browser, which is never given a key. The token counts until it is over or its key is revoked.',
           body: NewObserverToken,
           response: responses({ 201: ref(ObserverToken) }, [...BODY_PROBLEMS]),
         },

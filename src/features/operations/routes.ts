@@ -32,6 +32,8 @@ export const operationsRoutes =
           security,
           operationId: 'isLive',
           summary: 'Whether the process answers',
+          description:
+            'For the liveness probe of an orchestrator: it is answered as long as the process can answer at all, whatever the state of its database. When it is not, restart the process.',
           response: { 200: Type.Object({ status: Type.Literal('ok') }) },
         },
       },
@@ -47,6 +49,8 @@ export const operationsRoutes =
           security,
           operationId: 'isReady',
           summary: 'Whether the process can take events',
+          description:
+            'For the readiness probe of a load balancer: 503 while the database is out of reach, so that requests go elsewhere. Without the queue the process stays ready.',
           response: { 200: Readiness, 503: Readiness },
         },
       },
@@ -68,6 +72,8 @@ export const operationsRoutes =
           security,
           operationId: 'getOpenApi',
           summary: 'This document',
+          description:
+            'For tools that make clients, tests or mocks of it: every operation and schema, as OpenAPI 3.1. At `/docs` it is shown to people.',
           response: { 200: Type.Unknown() },
         },
       },

@@ -40,9 +40,15 @@ export const subscriptionRoutes =
         query: Type.Object({}),
       },
       problems: ['invalid-destination', 'invalid-filter', 'invalid-transformation', 'invalid-subscription'],
-      onCreate:
-        'It gets every event that is appended after this request was answered and none from before it.',
-      onDelete: 'What it is still owed is cancelled.',
+      about: {
+        create:
+          'Have events delivered to a webhook, a Slack or Discord channel, or an address of mail. It gets every event that is appended after this request was answered and none from before it; `POST /subscriptions/{id}/replay` brings those. The answer has the secret that signs, which is shown this once.',
+        list: 'See who is told of what, and how their endpoints fare (`health`).',
+        get: 'Look up the settings of one subscription, whether it is enabled, and since when its endpoint has failed.',
+        change:
+          'Send elsewhere, choose other events, or set limits. It counts for what is appended from then on; what is owed already goes to the destination as it is at the attempt.',
+        remove: 'Do this when nobody listens any more. What it is still owed is cancelled.',
+      },
       service: {
         ...subscriptions,
         list: (appId, _query, size, after) => subscriptions.list(appId, size, after),
@@ -59,7 +65,7 @@ export const subscriptionRoutes =
           operationId: 'rotateSecret',
           summary: 'Give a subscription a new signing secret',
           description:
-            'For a time requests are signed with the old one too, so that receivers can change over without missing any.',
+            'Do this on a schedule, or when the secret may have become known. For a time requests are signed with the old one too, so that receivers can change over without missing any.',
           params: Id,
           body: Nullable(SecretRotation),
           response: responses({ 200: ref(RotatedSecret) }, [...BODY_PROBLEMS, 'not-found']),
@@ -76,7 +82,8 @@ export const subscriptionRoutes =
           tags,
           operationId: 'disableSubscription',
           summary: 'Stop sending to a subscription',
-          description: 'What it is owed is kept, and goes on to be owed, until it is enabled or deleted.',
+          description:
+            'For maintenance of a receiver, or to end a flood. What the subscription is owed is kept, and goes on to be owed, until it is enabled or deleted.',
           params: Id,
           response: responses({ 200: ref(Subscription) }, COMMON),
         },
@@ -95,7 +102,8 @@ export const subscriptionRoutes =
           tags,
           operationId: 'enableSubscription',
           summary: 'Send to a disabled subscription again',
-          description: 'What was kept for it is delivered now. Where sending is held, the hold ends.',
+          description:
+            'Do this once the receiver is well again, also after Heliograph disabled the subscription because of its failures. What was kept for it is delivered now. Where sending is held, the hold ends.',
           params: Id,
           response: responses({ 200: ref(Subscription) }, COMMON),
         },

@@ -31,10 +31,8 @@ export interface Resource<
   }
   /** What creating and changing may be refused for, beside the body's form. */
   problems: readonly ProblemName[]
-  /** What creating does, for the document, where there is more to say than the summary. */
-  onCreate?: string
-  /** What deleting does, for the document. */
-  onDelete: string
+  /** What each operation is for and when to use it, for the document. */
+  about: { create: string; list: string; get: string; change: string; remove: string }
   service: {
     create(appId: string, input: Static<New>): Promise<unknown>
     list(
@@ -58,7 +56,7 @@ export const resourceRoutes =
     resource: Resource<Item, New, Change, Query>,
   ): FastifyPluginAsync =>
   async (app) => {
-    const { path, words, name, access, schemas, problems, service } = resource
+    const { path, words, name, access, schemas, problems, about, service } = resource
     const tags = [resource.tag]
     const read = { access: access.read }
     const write = { access: access.write }
@@ -74,7 +72,7 @@ export const resourceRoutes =
           tags,
           operationId: `create${name.one}`,
           summary: `Create a ${words.one}`,
-          ...(resource.onCreate !== undefined && { description: resource.onCreate }),
+          description: about.create,
           body: schemas.create,
           response: responses({ 201: ref(created) }, [...BODY_PROBLEMS, ...problems]),
         },
@@ -91,6 +89,7 @@ export const resourceRoutes =
           tags,
           operationId: `list${name.many}`,
           summary: `List ${words.many}, oldest first`,
+          description: about.list,
           querystring: Type.Object(
             { ...pageQuery, ...schemas.query.properties },
             { additionalProperties: false },
@@ -117,6 +116,7 @@ export const resourceRoutes =
           tags,
           operationId: `get${name.one}`,
           summary: `Read a ${words.one}`,
+          description: about.get,
           params: Params,
           response: responses({ 200: ref(schemas.item) }, ['validation-failed', 'not-found']),
         },
@@ -132,6 +132,7 @@ export const resourceRoutes =
           tags,
           operationId: `change${name.one}`,
           summary: `Change a ${words.one}`,
+          description: about.change,
           params: Params,
           body: schemas.change,
           response: responses({ 200: ref(schemas.item) }, [...BODY_PROBLEMS, 'not-found', ...problems]),
@@ -148,7 +149,7 @@ export const resourceRoutes =
           tags,
           operationId: `delete${name.one}`,
           summary: `Delete a ${words.one}`,
-          description: resource.onDelete,
+          description: about.remove,
           params: Params,
           response: responses({ 204: Type.Null({ description: 'Deleted' }) }, [
             'validation-failed',

@@ -26,7 +26,7 @@ export const recoveryRoutes =
           operationId: 'replay',
           summary: 'Deliver a part of the log to a subscription again',
           description:
-            'Each event in the range that its patterns and its filter match now becomes a new delivery, with the event’s own `webhook-id`.',
+            'Do this for a receiver that lost what it had, or that is new and needs the past. Each event in the range that its patterns and its filter match now becomes a new delivery, with the event’s own `webhook-id`.',
           params: Id,
           body: Replay,
           response: responses({ 202: ref(Recovery) }, [...BODY_PROBLEMS, 'not-found', 'conflict']),
@@ -44,6 +44,8 @@ export const recoveryRoutes =
           tags,
           operationId: 'retryMany',
           summary: 'Try many dead deliveries again',
+          description:
+            'Do this after an outage: all dead deliveries are tried again in the background, or those of one subscription, some time or some types. The answer tells how to follow it.',
           body: RetryMany,
           response: responses({ 202: ref(Recovery) }, [...BODY_PROBLEMS, 'not-found', 'conflict']),
         },
@@ -59,6 +61,8 @@ export const recoveryRoutes =
           tags,
           operationId: 'discardMany',
           summary: 'Discard many dead deliveries',
+          description:
+            'Do this when dead letters are of no use any more: they are cancelled in the background. They may be retried later all the same.',
           body: DiscardMany,
           response: responses({ 202: ref(Recovery) }, [...BODY_PROBLEMS, 'not-found', 'conflict']),
         },
@@ -75,6 +79,7 @@ export const recoveryRoutes =
           tags,
           operationId: 'listRecoveries',
           summary: 'List replays, retries and discards, newest first',
+          description: 'See what is under way in the background, and what was done before.',
           querystring: RecoveryQuery,
           response: responses({ 200: pageOf(ref(Recovery)) }, ['validation-failed', 'invalid-cursor']),
         },
@@ -94,6 +99,8 @@ export const recoveryRoutes =
           tags,
           operationId: 'getRecovery',
           summary: 'See how far one got',
+          description:
+            'Follow a replay, retry or discard: how much of it was looked at, and how many deliveries came of it.',
           params: Id,
           response: responses({ 200: ref(Recovery) }, ['validation-failed', 'not-found']),
         },
@@ -101,10 +108,22 @@ export const recoveryRoutes =
       async (request) => recoveries.get(appIdOf(request), request.params.id),
     )
 
-    for (const [action, summary] of [
-      ['pause', 'Take nothing more on for now; what was taken on is still delivered'],
-      ['resume', 'Go on with one that was paused'],
-      ['cancel', 'End one; what it took on and was not tried yet is as it was before'],
+    for (const [action, summary, description] of [
+      [
+        'pause',
+        'Take nothing more on for now; what was taken on is still delivered',
+        'For when the receiver cannot keep up, or something looks wrong. It can be resumed at any time.',
+      ],
+      [
+        'resume',
+        'Go on with one that was paused',
+        'It goes on from where it was when it was paused, and skips nothing.',
+      ],
+      [
+        'cancel',
+        'End one; what it took on and was not tried yet is as it was before',
+        'For one that was started by mistake. What was delivered already stays delivered, and it cannot be resumed.',
+      ],
     ] as const) {
       app.post(
         `/recoveries/:id/${action}`,
@@ -114,6 +133,7 @@ export const recoveryRoutes =
             tags,
             operationId: `${action}Recovery`,
             summary,
+            description,
             params: Id,
             response: responses({ 200: ref(Recovery) }, ['validation-failed', 'not-found', 'conflict']),
           },

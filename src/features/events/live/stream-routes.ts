@@ -52,7 +52,7 @@ export const streamRoutes =
           operationId: 'streamEvents',
           summary: 'Watch the log live (server-sent events)',
           description:
-            'Every event after the given position, in order, once: `id` is its position, `event` its type, `data` the event without `status` and `processedAt`. A client that reconnects with its last id misses nothing.',
+            'For programs that follow the log and cannot be reached by webhooks; browsers observe rooms instead. Every event after the given position, in order, once: `id` is its position, `event` its type, `data` the event without `status` and `processedAt`. A client that reconnects with its last id misses nothing.',
           headers: LastEventId,
           querystring: StreamQuery,
           response: responses(

@@ -26,7 +26,7 @@ export const eventTypeRoutes =
           operationId: 'createEventType',
           summary: 'Create a custom event type',
           description:
-            'With `enforceValidation` a payload that does not match the schema is refused; without, it is stored and flagged.',
+            'Do this to have payloads checked against a JSON Schema, or to show events in rooms. Other types need no declaration: they are registered by their first event, unless AUTO_REGISTER_EVENT_TYPES is off. With `enforceValidation` a payload that does not match the schema is refused; without, it is stored and flagged.',
           body: NewEventType,
           response: responses({ 201: ref(EventType) }, [
             ...BODY_PROBLEMS,
@@ -48,6 +48,8 @@ export const eventTypeRoutes =
           tags,
           operationId: 'listEventTypes',
           summary: 'List event types: the built-in ones, then custom ones by name',
+          description:
+            'See which types there are, with their schemas and rooms: for a catalogue, or to check a deployment.',
           querystring: Type.Object(pageQuery, { additionalProperties: false }),
           response: responses({ 200: pageOf(ref(EventType)) }, ['validation-failed', 'invalid-cursor']),
         },
@@ -67,6 +69,7 @@ export const eventTypeRoutes =
           tags,
           operationId: 'getEventType',
           summary: 'Read an event type',
+          description: 'Look up a type by its id, which each event has as `eventTypeId`.',
           params: Id,
           response: responses({ 200: ref(EventType) }, ['validation-failed', 'not-found']),
         },
@@ -83,7 +86,7 @@ export const eventTypeRoutes =
           operationId: 'changeEventType',
           summary: 'Change a custom event type',
           description:
-            'Another schema makes a new version; events keep the version they were checked against, and the rooms they are in.',
+            'Give a type another schema, another description or other rooms. Only what is given changes. Another schema makes a new version; events keep the version they were checked against, and the rooms they are in.',
           params: Id,
           body: EventTypeChange,
           response: responses({ 200: ref(EventType) }, [
@@ -105,6 +108,8 @@ export const eventTypeRoutes =
           tags,
           operationId: 'deleteEventType',
           summary: 'Delete a custom event type; its events stay',
+          description:
+            'For a type that is no longer sent. Events of it stay in the log under its name. Created again, it goes on with the next version of its schema.',
           params: Id,
           response: responses({ 204: Type.Null({ description: 'Deleted' }) }, [
             'validation-failed',

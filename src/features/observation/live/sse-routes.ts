@@ -79,7 +79,7 @@ export const sseRoutes =
           operationId: 'observeOverSse',
           summary: 'Observe rooms (server-sent events)',
           description:
-            'What is said in the rooms, in the order of the log: `id` is the position. A client that reconnects with its last id misses nothing. See docs/observation.md.',
+            'For pages that only watch a few rooms, and wherever a WebSocket does not get through. What is said in the rooms, in the order of the log: `id` is the position. A client that reconnects with its last id misses nothing. See docs/observation.md.',
           headers: LastEventId,
           querystring: SseQuery,
           response: responses(

@@ -66,7 +66,7 @@ export const websocketRoutes =
         operationId: 'observeOverWebSocket',
         summary: 'Observe rooms (WebSocket)',
         description:
-          'One connection for many rooms. The frames are in the AsyncAPI document (`/asyncapi.json`) and in docs/observation.md.',
+          'For pages that join and leave rooms as they go, publish or are present. One connection for many rooms. The frames are in the AsyncAPI document (`/asyncapi.json`) and in docs/observation.md.',
         querystring: Type.Object({
           token: Type.Optional(
             Type.String({ maxLength: 8_192, description: 'An observer token; never an API key.' }),
