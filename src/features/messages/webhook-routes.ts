@@ -86,7 +86,11 @@ export const webhookRoutes =
           response: responses(
             {
               200: inMediaTypes(
-                { 'text/plain': Type.String(), 'text/xml': Type.String() },
+                {
+                  'text/plain': Type.String(),
+                  'text/xml': Type.String(),
+                  'application/json': Type.Object({ options: Type.Array(Type.Object({})) }),
+                },
                 { description: 'Taken.' },
               ),
             },

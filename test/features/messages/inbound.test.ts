@@ -173,7 +173,6 @@ t.test('Slack’s own bots, edits and other events are no messages', async (t) =
     { ...message, subtype: 'message_changed', message },
     { ...message, subtype: 'channel_join', user: 'U0123ABCDEF' },
     { type: 'reaction_added', user: 'U1', reaction: 'ok', item: { type: 'file', file: 'F1' } },
-    { type: 'app_mention', channel: 'C1', user: 'U1', text: 'hi', ts: '1.1' },
   ])
     t.equal((await deliver(service, connection, messenger, slackEvent(event))).status, 200)
   t.strictSame(await eventsOf(client, 'message.inbound'), [])

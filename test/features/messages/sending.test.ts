@@ -7,6 +7,7 @@ import { expectProblem } from '../../helpers/problems.ts'
 import { startService } from '../../helpers/service.ts'
 
 const TEXT = 'Your parcel is on its way: 5 > 3 & "ü" 🎁 +1%'
+const SLACK_TEXT = 'Your parcel is on its way: 5 &gt; 3 &amp; "ü" 🎁 +1%'
 
 /** What each platform documents that a message looks like. */
 const REQUESTS: Record<string, (messenger: Messenger, eventId: string, ids: object) => object> = {
@@ -19,7 +20,7 @@ const REQUESTS: Record<string, (messenger: Messenger, eventId: string, ids: obje
     biz_opaque_callback_data: eventId,
   }),
   twilio: ({ somebody, settings }) => ({ To: somebody, Body: TEXT, From: settings['from'] }),
-  slack: ({ somebody }) => ({ channel: somebody, text: TEXT }),
+  slack: ({ somebody }) => ({ channel: somebody, text: SLACK_TEXT }),
   http: ({ somebody }, eventId, ids) => ({
     event_id: eventId,
     ...ids,

@@ -28,6 +28,15 @@ export const slackEvent = (event: object): Webhook =>
     event,
   })
 
+/** A slash command, or an interaction as `payload`. */
+export const slackForm = (form: Record<string, string>): Webhook => ({
+  contentType: 'application/x-www-form-urlencoded',
+  body: new URLSearchParams({ token: 'one-long-verification-token', ...form }).toString(),
+})
+
+export const slackInteraction = (payload: object): Webhook =>
+  slackForm({ payload: JSON.stringify({ token: 'one-long-verification-token', ...payload }) })
+
 /** Slack's Web API: https://docs.slack.dev/reference/methods/chat.postMessage */
 export async function startSlack(t: Test): Promise<Messenger> {
   const taken: Taken[] = []
@@ -46,7 +55,9 @@ export async function startSlack(t: Test): Promise<Messenger> {
     if (channel === NOBODY) return slackError('channel_not_found')
     if (text === '') return slackError('no_text')
     const ts = `1503435956.${String(taken.length + 1).padStart(6, '0')}`
-    taken.push({ id: `${channel}:${ts}`, to: channel, text, eventId: undefined })
+    // what people see of it
+    const shown = text.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&')
+    taken.push({ id: `${channel}:${ts}`, to: channel, text: shown, eventId: undefined })
     const message = {
       text,
       username: 'heliograph',

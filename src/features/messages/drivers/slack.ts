@@ -1,9 +1,11 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, isHmac, isObject, jsonOf, mediaKind, nothing, readObject, timeAt } from './driver.ts'
-import type { Incoming, MessageContent, PlatformDriver, SendAnswer } from './driver.ts'
+import { headerOf, isHmac, jsonOf, nothing, readEach, readObject } from './driver.ts'
+import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
+import { messageId, readCommand, readEvent, readInteraction } from './slack-content.ts'
+import { escapeText } from './slack-text.ts'
 
 const API_URL = 'https://slack.com'
 /** Slack says to refuse requests that were signed longer ago. */
@@ -20,26 +22,6 @@ const FINAL_ERRORS = new Set([
   'cannot_dm_bot',
   'user_not_found',
 ])
-
-/** Subtypes of messages that people write; the others tell of joins, topics and the like. */
-const WRITTEN = new Set([undefined, '', 'file_share', 'thread_broadcast', 'me_message'])
-
-/** Subtypes that tell of another message. */
-const ABOUT_ANOTHER = new Set<string | undefined>(['message_changed', 'message_deleted', 'message_replied'])
-
-interface Event {
-  type?: string
-  subtype?: string
-  bot_id?: string
-  channel?: string
-  user?: string
-  text?: string
-  ts?: string
-  event_ts?: string
-  files?: { mimetype?: string }[]
-  reaction?: string
-  item?: { type?: string; channel?: string; ts?: string }
-}
 
 /** Slack: channels and people, through a bot. Slack tells nothing of what becomes of a message. */
 export const slack: PlatformDriver = {
@@ -68,7 +50,7 @@ export const slack: PlatformDriver = {
         authorization: `Bearer ${credentials['botToken']}`,
         'content-type': 'application/json; charset=utf-8',
       },
-      body: JSON.stringify({ channel: to, text }),
+      body: JSON.stringify({ channel: to, text: escapeText(text) }),
     }
   },
 
@@ -98,58 +80,20 @@ export const slack: PlatformDriver = {
     })
   },
 
-  read({ text, now }, { settings }): Incoming {
-    const body = readObject(text)
-    if (body['type'] === 'url_verification') {
-      const { challenge } = body
-      const answer = { contentType: 'text/plain', body: typeof challenge === 'string' ? challenge : '' }
-      return { ...nothing(), known: 1, answer }
-    }
-    if (body['type'] !== 'event_callback' || !isObject(body['event'])) {
-      return { ...nothing(), skipped: [{ item: body, reason: 'It is no event of Slack’s Events API.' }] }
-    }
-    const event: Event = body['event']
-    const { type, bot_id: botId, user } = event
-    const isOwn = user === settings['botUserId']
-    if (isOwn && type === 'message' && botId !== undefined) return { ...nothing(), known: 1 }
-    const isPersons = user !== undefined && !isOwn && botId === undefined
-    const content = isPersons ? contentOf(event) : undefined
-    if (!content)
-      return { ...nothing(), skipped: [{ item: body, reason: 'It is nothing that a person said.' }] }
-    const { channel, ts, event_ts: eventTs } = event
-    return {
-      ...nothing(),
-      messages: [
-        {
-          ...content,
-          // Only messages have an id of their own: a time stamp, which names them in their channel.
-          externalMessageId: type === 'message' ? messageId(channel, ts) : (body['event_id'] as string),
-          from: user as string,
-          sentAt: timeAt(Number(ts ?? eventTs) * 1000, now),
-          raw: event,
-        },
-      ],
-    }
+  /** Events come as JSON, commands and interactions as forms. */
+  read(request, { settings }): Incoming {
+    const { text, now } = request
+    const isForm = headerOf(request, 'content-type').startsWith('application/x-www-form-urlencoded')
+    const form = isForm ? Object.fromEntries(new URLSearchParams(text)) : undefined
+    const payload = form?.['payload']
+    // The verification token is a secret of old apps; the signature is in its place.
+    const { token: _token, ...body } = form && payload === undefined ? form : readObject(payload ?? text)
+    let incoming = nothing()
+    readEach([body], incoming, () => {
+      if (!form) incoming = readEvent(body, now, settings['botUserId'])
+      else if (payload === undefined) incoming = readCommand(body as Record<string, string>, now)
+      else incoming = readInteraction(body, now)
+    })
+    return incoming
   },
 }
-
-function contentOf(event: Event): MessageContent | undefined {
-  const { type, subtype, channel, ts, text = '', files, reaction, item } = event
-  if (type === 'reaction_added' || type === 'reaction_removed') {
-    if (item?.type !== 'message' || reaction === undefined) return undefined
-    const about = {
-      emoji: `:${reaction}:`,
-      message_id: messageId(item.channel, item.ts),
-      removed: type === 'reaction_removed',
-    }
-    return { kind: 'reaction', text: '', parts: { reaction: about } }
-  }
-  if (type !== 'message' || ABOUT_ANOTHER.has(subtype) || !channel || !ts) return undefined
-  if (files?.length) return { kind: mediaKind(files[0]?.mimetype), text }
-  if (WRITTEN.has(subtype)) return { kind: 'text', text }
-  const happened = { type: String(subtype), external_id: null, other_external_id: null }
-  return { kind: 'system', text, parts: { system: happened } }
-}
-
-/** A time stamp names a message in its channel only. */
-const messageId = (channel: string | undefined, ts: string | undefined): string => `${channel}:${ts}`
