@@ -21,6 +21,9 @@ const ChallengeQuery = Type.Object({
 })
 const Query = Type.Object({
   eventId: Type.Optional(Type.String({ description: 'Given back by Twilio: the event of the message.' })),
+  bodySHA256: Type.Optional(
+    Type.String({ description: 'Added by Twilio where the body is no form: its hash, in hexadecimal.' }),
+  ),
 })
 
 /**

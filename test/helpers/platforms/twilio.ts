@@ -20,11 +20,24 @@ const twilioError = (
     headers,
   )
 
-/** The signature of https://www.twilio.com/docs/usage/security#validating-requests */
-export function twilioSignature(authToken: string, address: string, form: Record<string, string>): string {
-  const parameters = Object.keys(form).toSorted()
-  const text = parameters.reduce((signed, name) => `${signed}${name}${form[name]}`, address)
-  return createHmac('sha1', authToken).update(text, 'utf8').digest('base64')
+/**
+ * The signature of https://www.twilio.com/docs/usage/security#validating-requests
+ *
+ * @param form each parameter with its value, or with all of them in the order in which they are sent
+ */
+export function twilioSignature(
+  authToken: string,
+  address: string,
+  form: Record<string, string | readonly string[]>,
+): string {
+  let signed = address
+  for (const name of Object.keys(form).toSorted()) {
+    const values = [form[name] ?? []].flat()
+    for (const value of values.filter((one, index) => values.indexOf(one) === index).toSorted()) {
+      signed += `${name}${value}`
+    }
+  }
+  return createHmac('sha1', authToken).update(signed, 'utf8').digest('base64')
 }
 
 export const twilioWebhook = (form: Record<string, string>, query = ''): Webhook => ({

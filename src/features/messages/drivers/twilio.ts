@@ -1,9 +1,10 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, isHmac, jsonOf, mediaKind, nothing } from './driver.ts'
+import { headerOf, jsonOf, mediaKind, nothing, readObject } from './driver.ts'
 import type { Incoming, IncomingReport, MessageContent, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl } from './settings.ts'
+import { isSigned } from './twilio-signature.ts'
 
 const API_URL = 'https://api.twilio.com'
 
@@ -69,22 +70,23 @@ export const twilio: PlatformDriver = {
     }
   },
 
-  /** The address and every parameter, by name, are signed. */
-  isGenuine(request, { credentials }) {
-    const form = [...new URLSearchParams(request.text)].toSorted(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-    return isHmac('sha1', 'base64', {
-      key: credentials['authToken'] as string,
-      text: request.url + form.map(([name, value]) => name + value).join(''),
-      given: headerOf(request, 'x-twilio-signature'),
-    })
-  },
+  isGenuine: (request, { credentials }) => isSigned(request, credentials['authToken'] as string),
 
-  read({ text, url, now }): Incoming {
-    const form = Object.fromEntries(new URLSearchParams(text))
+  read(request): Incoming {
+    const { url, now } = request
+    const raw = headerOf(request, 'content-type').startsWith('application/json')
+      ? readObject(request.text)
+      : fieldsOf(new URLSearchParams(request.text))
+    const form: Partial<Record<string, string>> = Object.fromEntries(
+      Object.entries(raw).flatMap(([name, value]) => {
+        const [first] = [value].flat()
+        return typeof first === 'string' || typeof first === 'number' ? [[name, String(first)]] : []
+      }),
+    )
     const { MessageSid: sid, MessageStatus: status, From: from } = form
     const skip = (reason: string): Incoming => ({
       ...nothing(),
-      skipped: [{ item: form, reason }],
+      skipped: [{ item: raw, reason }],
       answer: EMPTY_TWIML,
     })
     if (!sid) return skip('There is no "MessageSid".')
@@ -100,7 +102,7 @@ export const twilio: PlatformDriver = {
         at: new Date(now),
         error:
           known === 'failed' ? { code: code ?? null, message: message ?? `Twilio: ${status}` } : undefined,
-        raw: form,
+        raw,
       }
       return { ...nothing(), reports: [report] }
     }
@@ -114,13 +116,22 @@ export const twilio: PlatformDriver = {
           name: form['ProfileName'],
           ...contentOf(form),
           sentAt: new Date(now),
-          raw: form,
+          raw,
         },
       ],
       answer: EMPTY_TWIML,
     }
   },
 }
+
+/** The parameters of a form; one that occurs more than once has a list of its values. */
+const fieldsOf = (form: URLSearchParams): Record<string, unknown> =>
+  Object.fromEntries(
+    [...new Set(form.keys())].map((name) => {
+      const [value, ...others] = form.getAll(name)
+      return [name, others.length === 0 ? value : [value, ...others]]
+    }),
+  )
 
 /** What a message is: https://www.twilio.com/docs/messaging/guides/webhook-request */
 function contentOf(form: Partial<Record<string, string>>): MessageContent {
