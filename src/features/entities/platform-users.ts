@@ -135,8 +135,7 @@ const insertAlone = (db: Database, appId: string, input: Static<typeof NewPlatfo
  * Adds a platform user, and a user for it unless one is named.
  *
  * @returns undefined when somebody on the connection has an id of it already
- * @throws Problem `unknown-reference` when there is no
- *   such connection or no such user
+ * @throws Problem `unknown-reference` when there is no such connection or no such user
  */
 export async function insert(
   transaction: Database,

@@ -99,9 +99,11 @@ t.test('what Slack and Twilio sign and no rule understands is answered with 200 
   const odd = { MessageSid: 'SM1', MessageStatus: 'pondered' }
   await twilio.send(twilioWebhook(odd))
   await twilio.send(twilioWebhook({ CallSid: 'CA1' }))
+  await twilio.send(twilioWebhook({ ...odd, MessageStatus: 'constructor' }))
   t.match(await twilio.skipped(), [
     { payload: { item: odd, reason: /"pondered" is no status/ } },
     { payload: { item: { CallSid: 'CA1' }, reason: /no "MessageSid"/ } },
+    { payload: { reason: /"constructor" is no status/ } },
   ])
 })
 

@@ -9,12 +9,12 @@ import { isSigned } from './twilio-signature.ts'
 const API_URL = 'https://api.twilio.com'
 
 /** Twilio's words for what SPEC calls delivered, read and failed. */
-const STATUSES: Record<string, IncomingReport['status']> = {
-  delivered: 'delivered',
-  read: 'read',
-  failed: 'failed',
-  undelivered: 'failed',
-}
+const STATUSES = new Map<string, IncomingReport['status']>([
+  ['delivered', 'delivered'],
+  ['read', 'read'],
+  ['failed', 'failed'],
+  ['undelivered', 'failed'],
+])
 
 /** Twilio's words for a message that is on its way. */
 const ON_THE_WAY = new Set(['accepted', 'scheduled', 'queued', 'sending', 'sent'])
@@ -92,7 +92,7 @@ export const twilio: PlatformDriver = {
     if (!sid) return skip('There is no "MessageSid".')
     if (status !== undefined && status !== 'received') {
       if (ON_THE_WAY.has(status)) return { ...nothing(), known: 1 }
-      const known = STATUSES[status]
+      const known = STATUSES.get(status)
       if (!known) return skip(`"${status}" is no status that is known.`)
       const { ErrorCode: code, ErrorMessage: message } = form
       const report = {
