@@ -6,7 +6,6 @@ import {
   follow,
   operationsOf,
   within,
-  withinSchema,
   WITHOUT_PROBLEMS,
   type Json,
   type OpenApiDocument,
@@ -94,18 +93,6 @@ t.test('the OpenAPI document', async (t) => {
     for (const { name, description } of document.tags) t.match(description, /^[A-Z].{20,}\.$/, name)
     const used = [...operations, ...operationsOf(document.webhooks)].flatMap(({ tags = [] }) => tags)
     t.strictSame([...new Set(used)].toSorted(), declared.toSorted(), 'each has operations, and no other')
-  })
-
-  t.test('shows an example of every body, in each of its media types', async (t) => {
-    const withBody = operations.filter(({ requestBody }) => requestBody)
-    t.ok(withBody.length >= 20)
-    for (const { operationId, requestBody } of withBody) {
-      for (const [mediaType, { schema }] of Object.entries(requestBody?.content ?? {})) {
-        const parts = [...withinSchema(document, schema)]
-        const examples = parts.flatMap((part) => part['examples'] ?? [])
-        t.ok(examples.length > 0, `${operationId} ${mediaType}`)
-      }
-    }
   })
 
   t.test('has events in the media types that they are taken and answered in', async (t) => {

@@ -110,10 +110,14 @@ const FORM = {
       type: 'object',
       minProperties: 1,
       patternProperties: {
-        '^[a-z*]+/[a-z0-9.+*-]+$': object({
-          schema: defined('schema'),
-          examples: mapOf(object({ summary: TEXT, value: true }, ['value'])),
-        }),
+        '^[a-z*]+/[a-z0-9.+*-]+$': {
+          ...object({
+            schema: defined('schema'),
+            example: true,
+            examples: mapOf(object({ summary: TEXT, value: true }, ['value'])),
+          }),
+          not: { required: ['example', 'examples'] },
+        },
       },
       additionalProperties: false,
     },

@@ -5,9 +5,15 @@ import type { Answer } from './service.ts'
 
 export type Json = Record<string, unknown>
 
+export interface Media {
+  schema?: Json
+  example?: unknown
+  examples?: Record<string, { value: unknown }>
+}
+
 export interface DocumentedResponse {
   description?: string
-  content?: Record<string, { schema?: Json; examples?: Record<string, { value: unknown }> }>
+  content?: Record<string, Media>
 }
 
 export interface Operation {
@@ -15,8 +21,8 @@ export interface Operation {
   summary?: string
   description?: string
   tags?: string[]
-  parameters?: { name: string; in: string; schema?: Json }[]
-  requestBody?: { required?: boolean; content: Record<string, { schema?: Json }> }
+  parameters?: { name: string; in: string; schema?: Json; example?: unknown }[]
+  requestBody?: { required?: boolean; content: Record<string, Media> }
   responses: Record<string, DocumentedResponse>
   security?: Record<string, string[]>[]
 }
@@ -52,23 +58,12 @@ export function follow(document: OpenApiDocument, reference: string): unknown {
   return path.reduce<unknown>((value, part) => (value as Json | undefined)?.[part], document)
 }
 
-/** Every object within a schema and within those that it refers to. */
-export function* withinSchema(
-  document: OpenApiDocument,
-  schema: unknown,
-  seen = new Set<string>(),
-): Generator<Json> {
-  for (const part of within(schema)) {
-    yield part
-    const { $ref } = part
-    if (typeof $ref !== 'string' || seen.has($ref)) continue
-    seen.add($ref)
-    yield* withinSchema(document, follow(document, $ref), seen)
-  }
-}
-
 export const operationsOf = (paths: OpenApiDocument['paths']): Operation[] =>
   Object.values(paths).flatMap((methods) => Object.values(methods))
+
+/** A part of the document, that refers to other parts of it from wherever it stands. */
+const inDocument = (schema: Json): Json =>
+  JSON.parse(JSON.stringify(schema).replaceAll('"$ref":"#/', '"$ref":"document#/')) as Json
 
 /** Checks values against the document's schemas, by references such as `document#/components/schemas/App`. */
 export function createValidator(document: OpenApiDocument) {
@@ -77,7 +72,7 @@ export function createValidator(document: OpenApiDocument) {
   ajv.addSchema(document, 'document')
   /** @returns what is wrong, in words; empty when nothing is */
   return (schema: string | Json, value: unknown): string =>
-    ajv.validate(schema, value) ? '' : ajv.errorsText()
+    ajv.validate(typeof schema === 'string' ? schema : inDocument(schema), value) ? '' : ajv.errorsText()
 }
 
 /** A copy in which no object may have a member that the document does not name; of alternatives each is closed. */

@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import { SCOPES } from '../../platform/http/auth.ts'
-import { Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { EXAMPLE_ID, EXAMPLE_TIME, Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 
 const Scopes = Type.Array(Type.Union(SCOPES.map((scope) => Type.Literal(scope))), {
   minItems: 1,
@@ -12,7 +12,11 @@ const Scopes = Type.Array(Type.Union(SCOPES.map((scope) => Type.Literal(scope)))
 
 export const App = Type.Object(
   { id: Uuid(), name: Type.String({ examples: ['shop'] }), createdAt: Timestamp() },
-  { $id: 'App', description: 'A tenant: it owns keys, event types, events and subscriptions.' },
+  {
+    $id: 'App',
+    description: 'A tenant: it owns keys, event types, events and subscriptions.',
+    examples: [{ id: EXAMPLE_ID, name: 'shop', createdAt: EXAMPLE_TIME }],
+  },
 )
 
 const ApiKeySecret = Type.String({
@@ -22,7 +26,7 @@ const ApiKeySecret = Type.String({
 
 export const NewApp = Type.Object(
   { name: Text(200, { examples: ['shop'] }) },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ name: 'shop' }] },
 )
 
 export const CreatedApp = Type.Object(
@@ -41,7 +45,18 @@ export const ApiKey = Type.Object(
     createdAt: Timestamp(),
     revokedAt: Nullable(Timestamp()),
   },
-  { $id: 'ApiKey' },
+  {
+    $id: 'ApiKey',
+    examples: [
+      {
+        id: '5f2c9b7e01aa43d8',
+        name: 'ingest',
+        scopes: ['events:write'],
+        createdAt: EXAMPLE_TIME,
+        revokedAt: null,
+      },
+    ],
+  },
 )
 
 export const NewApiKey = Type.Object(
@@ -49,6 +64,7 @@ export const NewApiKey = Type.Object(
   {
     additionalProperties: false,
     description: 'Without `scopes` the key has every scope but `events:import`.',
+    examples: [{ name: 'ingest', scopes: ['events:write'] }],
   },
 )
 
@@ -67,7 +83,17 @@ export const SigningKey = Type.Object(
     createdAt: Timestamp(),
     expiresAt: Nullable(Timestamp(), { description: 'Until when it signs; null for the current key.' }),
   },
-  { $id: 'SigningKey' },
+  {
+    $id: 'SigningKey',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        publicKey: 'whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=',
+        createdAt: EXAMPLE_TIME,
+        expiresAt: null,
+      },
+    ],
+  },
 )
 
 export const SigningKeyRotation = Type.Object(
@@ -82,7 +108,7 @@ export const SigningKeyRotation = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ overlapSeconds: 86_400 }] },
 )
 
 export const JwkSet = Type.Object(
@@ -98,5 +124,22 @@ export const JwkSet = Type.Object(
       }),
     ),
   },
-  { $id: 'JwkSet', description: 'RFC 7517, with keys as in RFC 8037.' },
+  {
+    $id: 'JwkSet',
+    description: 'RFC 7517, with keys as in RFC 8037.',
+    examples: [
+      {
+        keys: [
+          {
+            kty: 'OKP',
+            crv: 'Ed25519',
+            alg: 'EdDSA',
+            use: 'sig',
+            kid: EXAMPLE_ID,
+            x: '11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo',
+          },
+        ],
+      },
+    ],
+  },
 )

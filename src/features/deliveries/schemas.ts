@@ -1,6 +1,13 @@
 import { Type } from '@sinclair/typebox'
 import { pageQuery } from '../../platform/http/pagination.ts'
-import { AnyObject, Nullable, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import {
+  AnyObject,
+  EXAMPLE_ID,
+  EXAMPLE_TIME,
+  Nullable,
+  Timestamp,
+  Uuid,
+} from '../../platform/http/schemas.ts'
 
 const Status = Type.Union(
   [Type.Literal('pending'), Type.Literal('succeeded'), Type.Literal('dead'), Type.Literal('cancelled')],
@@ -29,7 +36,24 @@ export const Delivery = Type.Object(
     createdAt: Timestamp(),
     completedAt: Nullable(Timestamp()),
   },
-  { $id: 'Delivery', description: 'One event owed to one subscription.' },
+  {
+    $id: 'Delivery',
+    description: 'One event owed to one subscription.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        eventId: EXAMPLE_ID,
+        subscriptionId: EXAMPLE_ID,
+        status: 'succeeded',
+        attempts: 1,
+        orderingKey: null,
+        recoveryId: null,
+        nextAttemptAt: null,
+        createdAt: EXAMPLE_TIME,
+        completedAt: EXAMPLE_TIME,
+      },
+    ],
+  },
 )
 
 export const Attempt = Type.Object(
@@ -48,7 +72,27 @@ export const Attempt = Type.Object(
     responseBody: Nullable(Type.String(), { description: 'Its beginning, up to 16 KiB.' }),
     error: Nullable(Type.String(), { description: 'Why it failed.' }),
   },
-  { $id: 'Attempt', description: 'One try to make a delivery.' },
+  {
+    $id: 'Attempt',
+    description: 'One try to make a delivery.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        deliveryId: EXAMPLE_ID,
+        eventId: EXAMPLE_ID,
+        subscriptionId: EXAMPLE_ID,
+        number: 1,
+        trigger: 'automatic',
+        outcome: 'failed',
+        startedAt: EXAMPLE_TIME,
+        durationMs: 38,
+        responseStatus: 503,
+        responseHeaders: { 'content-type': 'text/plain', 'retry-after': '60' },
+        responseBody: 'down for maintenance',
+        error: 'The endpoint answered 503.',
+      },
+    ],
+  },
 )
 
 export const DeliveryQuery = Type.Object(
@@ -90,7 +134,21 @@ export const SubscriptionStatistics = Type.Object(
       dead: Type.Integer({ description: 'Dead letters; counted up to 100,000.' }),
     }),
   },
-  { $id: 'SubscriptionStatistics', description: 'How deliveries to a subscription went.' },
+  {
+    $id: 'SubscriptionStatistics',
+    description: 'How deliveries to a subscription went.',
+    examples: [
+      {
+        since: EXAMPLE_TIME,
+        attempts: 120,
+        succeeded: 117,
+        failed: 3,
+        successRate: 0.975,
+        latencyMs: { p50: 38, p95: 112, p99: 340, max: 1_204 },
+        backlog: { pending: 2, oldestPendingAt: EXAMPLE_TIME, dead: 0 },
+      },
+    ],
+  },
 )
 
 export const StatisticsQuery = Type.Object(

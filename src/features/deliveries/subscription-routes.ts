@@ -61,7 +61,9 @@ export const subscriptionDeliveryRoutes =
           description:
             'Do this after making a subscription or changing its endpoint, before anything real depends on it. The event is shaped and signed as the real ones are, and stored nowhere. The answer tells what came of it.',
           params: Id,
-          body: Nullable(TestDelivery),
+          body: Nullable(TestDelivery, {
+            examples: [{ eventType: 'order.placed', payload: { order_id: 'A-1001' } }],
+          }),
           response: responses({ 200: ref(TestResult) }, [...BODY_PROBLEMS, 'not-found']),
         },
       },

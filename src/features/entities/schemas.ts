@@ -1,7 +1,16 @@
 import { Type } from '@sinclair/typebox'
-import { AnyObject, Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import {
+  AnyObject,
+  EXAMPLE_ID,
+  EXAMPLE_TIME,
+  Nullable,
+  Text,
+  Timestamp,
+  Uuid,
+} from '../../platform/http/schemas.ts'
 import { Url } from '../../platform/http/urls.ts'
 
+const exampleTimes = { createdAt: EXAMPLE_TIME, updatedAt: EXAMPLE_TIME }
 const times = { createdAt: Timestamp(), updatedAt: Timestamp() }
 
 const Attributes = AnyObject({ description: 'Whatever you keep with it.', examples: [{ plan: 'pro' }] })
@@ -15,15 +24,32 @@ export const User = Type.Object(
     mergedInto: Nullable(Uuid(), { description: 'The user that this one turned out to be.' }),
     ...times,
   },
-  { $id: 'User', description: 'A person or a system, whatever platforms it uses.' },
+  {
+    $id: 'User',
+    description: 'A person or a system, whatever platforms it uses.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        name: 'Ada Lovelace',
+        isSystem: false,
+        attributes: { plan: 'pro' },
+        mergedInto: null,
+        ...exampleTimes,
+      },
+    ],
+  },
 )
 
 export const NewUser = Type.Object(
   { name: Type.Optional(Nullable(Text(200))), attributes: Type.Optional(Attributes) },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ name: 'Ada Lovelace', attributes: { plan: 'pro' } }] },
 )
 
-export const UserChange = Type.Partial(NewUser, { additionalProperties: false, minProperties: 1 })
+export const UserChange = Type.Partial(NewUser, {
+  additionalProperties: false,
+  minProperties: 1,
+  examples: [{ attributes: { plan: 'team' } }],
+})
 
 export const UserQuery = Type.Object({})
 
@@ -42,7 +68,22 @@ export const PlatformUser = Type.Object(
     profilePictureUrl: Nullable(Url()),
     ...times,
   },
-  { $id: 'PlatformUser', description: 'Somebody as one platform connection knows them.' },
+  {
+    $id: 'PlatformUser',
+    description: 'Somebody as one platform connection knows them.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        platformConnectionId: EXAMPLE_ID,
+        externalId: '+14155551234',
+        otherExternalId: null,
+        userId: EXAMPLE_ID,
+        name: 'Ada Lovelace',
+        profilePictureUrl: null,
+        ...exampleTimes,
+      },
+    ],
+  },
 )
 
 export const NewPlatformUser = Type.Object(
@@ -53,12 +94,15 @@ export const NewPlatformUser = Type.Object(
     name: Type.Optional(Nullable(Text(200, { examples: ['Ada Lovelace'] }))),
     profilePictureUrl: Type.Optional(Nullable(Url())),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [{ platformConnectionId: EXAMPLE_ID, externalId: '+14155551234', name: 'Ada Lovelace' }],
+  },
 )
 
 export const PlatformUserChange = Type.Partial(
   Type.Omit(NewPlatformUser, ['platformConnectionId', 'externalId', 'userId']),
-  { additionalProperties: false, minProperties: 1 },
+  { additionalProperties: false, minProperties: 1, examples: [{ name: 'Ada King' }] },
 )
 
 export const PlatformUserQuery = Type.Object({
@@ -80,7 +124,22 @@ export const File = Type.Object(
     metadata: Attributes,
     ...times,
   },
-  { $id: 'File', description: 'What is known about a file that events refer to.' },
+  {
+    $id: 'File',
+    description: 'What is known about a file that events refer to.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        filename: 'invoice.pdf',
+        mimeType: 'application/pdf',
+        sizeBytes: 48_213,
+        url: 'https://files.example.com/invoice.pdf',
+        sha256: null,
+        metadata: { order_id: 'A-1001' },
+        ...exampleTimes,
+      },
+    ],
+  },
 )
 
 export const NewFile = Type.Object(
@@ -92,9 +151,24 @@ export const NewFile = Type.Object(
     sha256: Type.Optional(Nullable(Type.String({ pattern: '^[0-9a-f]{64}$' }))),
     metadata: Type.Optional(Attributes),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [
+      {
+        filename: 'invoice.pdf',
+        mimeType: 'application/pdf',
+        sizeBytes: 48_213,
+        url: 'https://files.example.com/invoice.pdf',
+        metadata: { order_id: 'A-1001' },
+      },
+    ],
+  },
 )
 
-export const FileChange = Type.Partial(NewFile, { additionalProperties: false, minProperties: 1 })
+export const FileChange = Type.Partial(NewFile, {
+  additionalProperties: false,
+  minProperties: 1,
+  examples: [{ url: 'https://files.example.com/2026/invoice.pdf' }],
+})
 
 export const FileQuery = Type.Object({})

@@ -1,7 +1,16 @@
 import { Type } from '@sinclair/typebox'
 import { PATTERN_FORM } from '../subscriptions/index.ts'
 import { File, PlatformUser, User } from '../entities/index.ts'
-import { AnyObject, Nullable, ref, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import {
+  AnyObject,
+  EXAMPLE_ID,
+  EXAMPLE_TIME,
+  Nullable,
+  ref,
+  Text,
+  Timestamp,
+  Uuid,
+} from '../../platform/http/schemas.ts'
 import { pageQuery } from '../../platform/http/pagination.ts'
 
 export const MAX_BATCH_EVENTS = 1000
@@ -61,12 +70,33 @@ export const NewEvent = Type.Object(
       Text(200, { description: 'The organisation inside the app that the event concerns.' }),
     ),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [
+      {
+        type: 'order.placed',
+        payload: { order_id: 'A-1001', total: 42.5 },
+        edges: [{ type: 'placed_by', targetType: 'user', targetId: EXAMPLE_ID }],
+        externalId: 'A-1001',
+      },
+    ],
+  },
 )
 
 export const NewEventBatch = Type.Object(
   { events: Type.Array(NewEvent, { minItems: 1, maxItems: MAX_BATCH_EVENTS }) },
-  { additionalProperties: false, description: 'Stored as a whole or not at all.' },
+  {
+    additionalProperties: false,
+    description: 'Stored as a whole or not at all.',
+    examples: [
+      {
+        events: [
+          { type: 'order.placed', payload: { order_id: 'A-1002', total: 17 } },
+          { type: 'order.paid', payload: { order_id: 'A-1002', by: 'card' } },
+        ],
+      },
+    ],
+  },
 )
 
 export const IdempotencyHeaders = Type.Object({
@@ -110,7 +140,29 @@ export const Event = Type.Object(
     }),
     createdAt: Timestamp(),
   },
-  { $id: 'Event', description: 'An immutable fact in the app’s log.' },
+  {
+    $id: 'Event',
+    description: 'An immutable fact in the app’s log.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        position: 41,
+        appId: EXAMPLE_ID,
+        eventTypeId: EXAMPLE_ID,
+        type: 'order.placed',
+        status: 'completed',
+        processedAt: EXAMPLE_TIME,
+        payload: { order_id: 'A-1001', total: 42.5 },
+        edges: [{ type: 'placed_by', targetType: 'user', targetId: EXAMPLE_ID }],
+        originEventId: null,
+        externalId: 'A-1001',
+        orgid: null,
+        schemaVersion: null,
+        schemaValid: null,
+        createdAt: EXAMPLE_TIME,
+      },
+    ],
+  },
 )
 
 const PatternList = Type.String({
@@ -181,6 +233,7 @@ export const StatusReport = Type.Object(
   {
     additionalProperties: true,
     description: 'What became of an event. All of it becomes the payload of the child.',
+    examples: [{ status: 'shipped', carrier: 'DHL' }],
   },
 )
 
@@ -216,6 +269,14 @@ const ROOMS = {
   examples: [['orders', 'orders/{payload.order_id}']],
 }
 
+const ORDER_SHIPPED = {
+  name: 'order.shipped',
+  description: 'An order has left the warehouse.',
+  jsonSchema: { type: 'object', required: ['order_id'], properties: { order_id: { type: 'string' } } },
+  enforceValidation: true,
+  rooms: ['orders/{payload.order_id}'],
+}
+
 /** Only so much of a template is looked at here: `parseTemplate` has its form. */
 const Template = Text(500)
 
@@ -238,7 +299,22 @@ export const EventType = Type.Object(
     createdAt: Nullable(Timestamp(), { description: 'null for built-in types.' }),
     updatedAt: Nullable(Timestamp()),
   },
-  { $id: 'EventType', description: 'A named kind of event with an optional JSON Schema.' },
+  {
+    $id: 'EventType',
+    description: 'A named kind of event with an optional JSON Schema.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        ...ORDER_SHIPPED,
+        schemaVersion: 1,
+        isGlobal: false,
+        domain: null,
+        topic: 'orders/shipped',
+        createdAt: EXAMPLE_TIME,
+        updatedAt: EXAMPLE_TIME,
+      },
+    ],
+  },
 )
 
 export const NewEventType = Type.Object(
@@ -251,10 +327,11 @@ export const NewEventType = Type.Object(
     topic: Type.Optional(Nullable(Template, TOPIC)),
     rooms: Type.Optional(Type.Array(Template, ROOMS)),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [ORDER_SHIPPED] },
 )
 
 export const EventTypeChange = Type.Partial(Type.Omit(NewEventType, ['name']), {
   additionalProperties: false,
   minProperties: 1,
+  examples: [{ description: 'An order is on its way.', enforceValidation: false }],
 })

@@ -16,7 +16,14 @@ import type { Deps } from '../../deps.ts'
 import type { AppKey } from '../../platform/http/auth.ts'
 import { toProblem } from '../../platform/http/error-handler.ts'
 import { Problem } from '../../platform/http/problems.ts'
-import { AnyObject, BODY_PROBLEMS, inMediaTypes, Nullable, responses } from '../../platform/http/schemas.ts'
+import {
+  AnyObject,
+  BODY_PROBLEMS,
+  bodyExamples,
+  inMediaTypes,
+  Nullable,
+  responses,
+} from '../../platform/http/schemas.ts'
 import type { GraphContext } from './context.ts'
 import { MAX_DEPTH, MAX_TOKENS, refuseCostly } from './limits.ts'
 import { mutations } from './mutations.ts'
@@ -42,7 +49,20 @@ const Body = Type.Object(
     operationName: Type.Optional(Nullable(Type.String())),
     extensions: Type.Optional(Nullable(AnyObject())),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    ...bodyExamples({
+      'The newest events, and what they point to': {
+        query:
+          '{ events(first: 5) { edges { node { id eventType payload edges { edgeType targetNodeId } } } } }',
+      },
+      'Append an event': {
+        query:
+          'mutation Append($payload: JSON!) { createEvent(eventType: "order.placed", payload: $payload) { id } }',
+        variables: { payload: { order_id: 'A-1001' } },
+      },
+    }),
+  },
 )
 
 const Answer = Type.Object({

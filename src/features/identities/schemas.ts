@@ -1,5 +1,13 @@
 import { Type } from '@sinclair/typebox'
-import { Nullable, ref, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import {
+  EXAMPLE_ID,
+  EXAMPLE_TIME,
+  Nullable,
+  ref,
+  Text,
+  Timestamp,
+  Uuid,
+} from '../../platform/http/schemas.ts'
 import { User } from '../entities/index.ts'
 
 const Code = Type.String({
@@ -19,7 +27,23 @@ export const LinkCode = Type.Object(
     eventId: Uuid({ description: 'The `link_code.generated` of it.' }),
     createdAt: Timestamp(),
   },
-  { $id: 'LinkCode', description: 'Proves that two platform users are one person.' },
+  {
+    $id: 'LinkCode',
+    description: 'Proves that two platform users are one person.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        code: '1234-5678-9012-5924',
+        platformUserId: EXAMPLE_ID,
+        expiryMinutes: 15,
+        expiresAt: '2026-11-21T17:47:56.188Z',
+        maxUses: 1,
+        uses: 0,
+        eventId: EXAMPLE_ID,
+        createdAt: EXAMPLE_TIME,
+      },
+    ],
+  },
 )
 
 export const NewLinkCode = Type.Object(
@@ -30,7 +54,7 @@ export const NewLinkCode = Type.Object(
     ),
     maxUses: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000, description: '1 unless told.' })),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ platformUserId: EXAMPLE_ID, expiryMinutes: 15 }] },
 )
 
 export const LinkCodeQuery = Type.Object({ platformUserId: Type.Optional(Uuid()) })
@@ -40,7 +64,10 @@ export const Activation = Type.Object(
     code: Text(50, { examples: ['1234-5678-9012-5924'] }),
     platformUserId: Uuid({ description: 'Who used it.' }),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [{ code: '1234-5678-9012-5924', platformUserId: EXAMPLE_ID }],
+  },
 )
 
 export const Activated = Type.Object(

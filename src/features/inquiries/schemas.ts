@@ -1,6 +1,6 @@
 import { Type, type SchemaOptions } from '@sinclair/typebox'
 import { pageQuery } from '../../platform/http/pagination.ts'
-import { Nullable, Text, Timestamp } from '../../platform/http/schemas.ts'
+import { EXAMPLE_TIME, Nullable, Text, Timestamp } from '../../platform/http/schemas.ts'
 import { SNOWFLAKE_FORM } from '../../platform/snowflake-ids.ts'
 
 const InquiryType = Type.Union(
@@ -29,6 +29,16 @@ const MAX_EMAIL = 254
 const Email = (options: SchemaOptions = {}) =>
   Type.String({ format: 'email', maxLength: MAX_EMAIL, examples: ['ada@example.com'], ...options })
 
+const EXAMPLE = {
+  type: '200_SALES',
+  firstName: 'Ada',
+  lastName: 'Lovelace',
+  email: 'ada@example.com',
+  businessName: null,
+  subject: 'An offer',
+  message: 'Please send me an offer.',
+}
+
 export const NewInquiry = Type.Object(
   {
     type: InquiryType,
@@ -43,6 +53,7 @@ export const NewInquiry = Type.Object(
     additionalProperties: false,
     description:
       'White space around texts is left out; an optional one that is empty then is null. Only `message` may have line breaks.',
+    examples: [EXAMPLE],
   },
 )
 
@@ -61,7 +72,11 @@ export const Inquiry = Type.Object(
     message: Nullable(Type.String()),
     createdAt: Timestamp(),
   },
-  { $id: 'Inquiry', description: 'What somebody sent with a contact form.' },
+  {
+    $id: 'Inquiry',
+    description: 'What somebody sent with a contact form.',
+    examples: [{ id: '912345678901234567', ...EXAMPLE, createdAt: EXAMPLE_TIME }],
+  },
 )
 
 export const InquiryQuery = Type.Object(

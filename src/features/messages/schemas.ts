@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import { bodyExamples, EXAMPLE_ID, EXAMPLE_TIME, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
 import { DRIVERS } from './drivers/index.ts'
 
 const Platform = Type.String({ enum: DRIVERS.map(({ platform }) => platform), examples: ['whatsapp'] })
@@ -35,7 +35,24 @@ export const PlatformConnection = Type.Object(
     createdAt: Timestamp(),
     updatedAt: Timestamp(),
   },
-  { $id: 'PlatformConnection', description: 'An account on a messaging platform.' },
+  {
+    $id: 'PlatformConnection',
+    description: 'An account on a messaging platform.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        platform: 'whatsapp',
+        name: 'support line',
+        settings: { phoneNumberId: '106540352242922' },
+        detectLinkCodes: false,
+        ownPlatformUserId: EXAMPLE_ID,
+        ownUserId: EXAMPLE_ID,
+        webhookUrl: `https://events.example.com/platform-connections/${EXAMPLE_ID}/webhook`,
+        createdAt: EXAMPLE_TIME,
+        updatedAt: EXAMPLE_TIME,
+      },
+    ],
+  },
 )
 
 const fields = {
@@ -56,6 +73,32 @@ interface NewConnection {
 /** Settings and credentials are those of the platform. */
 export const NewPlatformConnection = Type.Unsafe<NewConnection>({
   ...Type.Object({ platform: Platform, ...fields }, { additionalProperties: false }),
+  ...bodyExamples({
+    WhatsApp: {
+      platform: 'whatsapp',
+      name: 'support line',
+      settings: { phoneNumberId: '106540352242922' },
+      credentials: { accessToken: 'EAAG3f1c', appSecret: '3f1c9b7e', verifyToken: 'a text of yours' },
+    },
+    'SMS by Twilio': {
+      platform: 'twilio',
+      name: 'short messages',
+      settings: { accountSid: 'AC00000000000000000000000000000000', from: '+15005550006' },
+      credentials: { authToken: '5b2e9b7e' },
+    },
+    Slack: {
+      platform: 'slack',
+      name: 'help desk',
+      settings: { botUserId: 'U0123ABCDEF' },
+      credentials: { botToken: 'xoxb-1234-5678', signingSecret: '8f742231' },
+    },
+    'A server of yours': {
+      platform: 'http',
+      name: 'chat on our site',
+      settings: { url: 'https://example.com/messages' },
+      credentials: { secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' },
+    },
+  }),
   allOf: DRIVERS.map(({ platform, settings, credentials }) => ({
     if: { properties: { platform: { const: platform } }, required: ['platform'] },
     // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's word, in an object that nobody awaits
@@ -67,6 +110,7 @@ export const PlatformConnectionChange = Type.Partial(Type.Object(fields), {
   additionalProperties: false,
   minProperties: 1,
   description: 'Settings and credentials are replaced as a whole.',
+  examples: [{ name: 'support line, Berlin', detectLinkCodes: true }],
 })
 
 export const PlatformConnectionQuery = Type.Object({
@@ -95,7 +139,16 @@ export const NewMessage = Type.Object(
       Type.Boolean({ description: 'Append the event, marked as such, but send nothing.' }),
     ),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [
+      {
+        platformConnectionId: EXAMPLE_ID,
+        toExternalId: '+14155551234',
+        message: 'Your parcel is on its way.',
+      },
+    ],
+  },
 )
 
 export type NewMessageBody = Static<typeof NewMessage>

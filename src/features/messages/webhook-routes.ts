@@ -58,7 +58,12 @@ export const webhookRoutes =
           params: Params,
           querystring: ChallengeQuery,
           response: responses(
-            { 200: inMediaTypes({ 'text/plain': Type.String() }, { description: 'Its challenge.' }) },
+            {
+              200: inMediaTypes(
+                { 'text/plain': Type.String({ examples: ['1158201444'] }) },
+                { description: 'Its challenge.' },
+              ),
+            },
             ['validation-failed', 'invalid-signature', 'not-found'],
           ),
         },
@@ -90,8 +95,8 @@ export const webhookRoutes =
             {
               200: inMediaTypes(
                 {
-                  'text/plain': Type.String(),
-                  'text/xml': Type.String(),
+                  'text/plain': Type.String({ examples: [''] }),
+                  'text/xml': Type.String({ examples: ['<Response></Response>'] }),
                   'application/json': Type.Object({ options: Type.Array(Type.Object({})) }),
                 },
                 { description: 'Taken.' },

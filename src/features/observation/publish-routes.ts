@@ -33,7 +33,10 @@ const Publication = Type.Object(
       description: `Any JSON of up to ${MAX_PUBLISH_BYTES} bytes; passed on exactly as it was sent.`,
     }),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    examples: [{ rooms: ['chat/42'], topic: 'chat/typing', data: { who: 'user-7' } }],
+  },
 )
 
 const PresentMembers = Type.Object({
@@ -44,6 +47,7 @@ const PresentMembers = Type.Object({
         description: 'What the others may know of the member; null when it says nothing.',
       }),
     }),
+    { examples: [[{ id: 'user-7', info: { name: 'Ada' } }]] },
   ),
 })
 

@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Clock } from '../../platform/clock.ts'
 import { missingScope } from '../../platform/http/auth.ts'
 import { Problem } from '../../platform/http/problems.ts'
-import { BODY_PROBLEMS, ref, responses, Text, Timestamp } from '../../platform/http/schemas.ts'
+import { BODY_PROBLEMS, bodyExamples, ref, responses, Text, Timestamp } from '../../platform/http/schemas.ts'
 import { memberSlice } from '../../platform/json-slices.ts'
 import type { Violation } from '../../platform/json-schema/json-schema.ts'
 import { EventPattern } from '../subscriptions/index.ts'
@@ -72,7 +72,18 @@ const NewObserverToken = Type.Object(
       ),
     ),
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    ...bodyExamples({
+      'To watch an order': { rooms: ['orders/17'] },
+      'To chat as somebody': {
+        rooms: ['chat/42'],
+        publish: ['chat/42'],
+        ttlSeconds: 600,
+        member: { id: 'user-7', info: { name: 'Ada' } },
+      },
+    }),
+  },
 )
 
 const ObserverToken = Type.Object(

@@ -11,13 +11,16 @@ const config = { access: 'public' as const }
 const security: never[] = []
 
 const Check = Type.Union([Type.Literal('ok'), Type.Literal('unreachable')])
-const Readiness = Type.Object({
-  status: Check,
-  database: Check,
-  queue: Type.Union([Type.Literal('ok'), Type.Literal('unreachable')], {
-    description: 'Without the queue events are taken all the same; deliveries follow when it is back.',
-  }),
-})
+const Readiness = Type.Object(
+  {
+    status: Check,
+    database: Check,
+    queue: Type.Union([Type.Literal('ok'), Type.Literal('unreachable')], {
+      description: 'Without the queue events are taken all the same; deliveries follow when it is back.',
+    }),
+  },
+  { examples: [{ status: 'ok', database: 'ok', queue: 'ok' }] },
+)
 
 /** What an orchestrator asks, and the machine-readable contract. */
 export const operationsRoutes =
@@ -34,7 +37,7 @@ export const operationsRoutes =
           summary: 'Whether the process answers',
           description:
             'For the liveness probe of an orchestrator: it is answered as long as the process can answer at all, whatever the state of its database. When it is not, restart the process.',
-          response: { 200: Type.Object({ status: Type.Literal('ok') }) },
+          response: { 200: Type.Object({ status: Type.Literal('ok') }, { examples: [{ status: 'ok' }] }) },
         },
       },
       async () => ({ status: 'ok' as const }),

@@ -67,7 +67,7 @@ export const subscriptionRoutes =
           description:
             'Do this on a schedule, or when the secret may have become known. For a time requests are signed with the old one too, so that receivers can change over without missing any.',
           params: Id,
-          body: Nullable(SecretRotation),
+          body: Nullable(SecretRotation, { examples: [{ overlapSeconds: 86_400 }] }),
           response: responses({ 200: ref(RotatedSecret) }, [...BODY_PROBLEMS, 'not-found']),
         },
       },

@@ -1,5 +1,14 @@
 import { Type } from '@sinclair/typebox'
-import { Nullable, SigningSecret, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
+import {
+  bodyExamples,
+  EXAMPLE_ID,
+  EXAMPLE_TIME,
+  Nullable,
+  SigningSecret,
+  Text,
+  Timestamp,
+  Uuid,
+} from '../../platform/http/schemas.ts'
 import { DestinationForm } from '../destinations/index.ts'
 import { PayloadFilter } from './filter.ts'
 import { Batching, Concurrency, Ordering, RateLimit } from './flow.ts'
@@ -87,6 +96,27 @@ export const Subscription = Type.Object(
   {
     $id: 'Subscription',
     description: 'Events that match the patterns and the filter go to the destination.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        name: 'warehouse',
+        eventPatterns: ['order.*'],
+        destination: { type: 'webhook', url: 'https://example.com/hooks' },
+        filter: null,
+        transformation: null,
+        retrySchedule: null,
+        rateLimit: null,
+        concurrency: null,
+        ordering: { key: 'payload.order_id' },
+        batching: null,
+        status: 'enabled',
+        disabledAt: null,
+        disabledReason: null,
+        health: { state: 'healthy', consecutiveFailures: 0, failingSince: null, heldUntil: null },
+        createdAt: EXAMPLE_TIME,
+        updatedAt: EXAMPLE_TIME,
+      },
+    ],
   },
 )
 
@@ -103,12 +133,40 @@ export const NewSubscription = Type.Object(
     secret: Type.Optional(Secret),
     ...Type.Partial(Type.Object(OPTIONS)).properties,
   },
-  { additionalProperties: false },
+  {
+    additionalProperties: false,
+    ...bodyExamples({
+      'All orders, to a webhook': {
+        name: 'warehouse',
+        eventPatterns: ['order.*'],
+        destination: { type: 'webhook', url: 'https://example.com/hooks' },
+      },
+      'Large orders from Germany, as lines in Slack': {
+        name: 'sales',
+        eventPatterns: ['order.placed'],
+        filter: { 'customer.country': 'DE', total: { gte: 1000 } },
+        transformation: '{"text": "Order " & payload.order_id & " of " & payload.total & " euros"}',
+        destination: { type: 'slack', url: 'https://hooks.slack.com/services/T000/B000/XXXX' },
+      },
+      'Each order in its order, ten requests a second at most': {
+        name: 'ledger',
+        eventPatterns: ['order.**'],
+        destination: { type: 'webhook', url: 'https://example.com/hooks', format: 'cloudevents' },
+        ordering: { key: 'payload.order_id', onDead: 'hold' },
+        rateLimit: { requests: 10 },
+        retrySchedule: ['5s', '1m', '1h'],
+      },
+    }),
+  },
 )
 
 export const SubscriptionChange = Type.Partial(Type.Omit(NewSubscription, ['secret']), {
   additionalProperties: false,
   minProperties: 1,
+  ...bodyExamples({
+    'Other events': { eventPatterns: ['order.placed', 'order.cancelled'] },
+    'Two requests at once, and no filter': { concurrency: 2, filter: null },
+  }),
 })
 
 export const SecretRotation = Type.Object(

@@ -24,12 +24,15 @@ export const pageQuery = {
   ),
 }
 
-export const PageInfo = Type.Object({
-  hasNextPage: Type.Boolean(),
-  endCursor: Type.Union([Type.String(), Type.Null()], {
-    description: 'Pass it as `after` to get the next page.',
-  }),
-})
+export const PageInfo = Type.Object(
+  {
+    hasNextPage: Type.Boolean(),
+    endCursor: Type.Union([Type.String(), Type.Null()], {
+      description: 'Pass it as `after` to get the next page.',
+    }),
+  },
+  { examples: [{ hasNextPage: true, endCursor: 'NDE' }] },
+)
 
 export interface Page<Row> {
   rows: Row[]

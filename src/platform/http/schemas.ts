@@ -4,17 +4,26 @@ import { PROBLEMS, problemType, type ProblemName } from './problems.ts'
 
 const UUID_FORM = '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
 
+/** The id and the time of all examples. */
+export const EXAMPLE_ID = '019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'
+export const EXAMPLE_TIME = '2026-11-21T17:32:56.188Z'
+
+/** Examples of a body as a whole, by what each shows; for a schema that stands in no other. */
+export const bodyExamples = (examples: Record<string, unknown>): SchemaOptions => ({
+  'x-examples': Object.fromEntries(Object.entries(examples).map(([name, value]) => [name, { value }])),
+})
+
 export const Uuid = (options: SchemaOptions = {}) =>
   // Not left to the format alone, which also takes `urn:uuid:`.
   Type.String({
     format: 'uuid',
     pattern: UUID_FORM,
-    examples: ['019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'],
+    examples: [EXAMPLE_ID],
     ...options,
   })
 
 export const Timestamp = (options: SchemaOptions = {}) =>
-  Type.String({ format: 'date-time', examples: ['2026-11-21T17:32:56.188Z'], ...options })
+  Type.String({ format: 'date-time', examples: [EXAMPLE_TIME], ...options })
 
 export const Nullable = <S extends TSchema>(schema: S, options: SchemaOptions = {}) =>
   Type.Union([schema, Type.Null()], options)

@@ -1,6 +1,14 @@
 import { Type } from '@sinclair/typebox'
 import { pageQuery } from '../../../platform/http/pagination.ts'
-import { AnyObject, Nullable, Timestamp, Uuid } from '../../../platform/http/schemas.ts'
+import {
+  AnyObject,
+  bodyExamples,
+  EXAMPLE_ID,
+  EXAMPLE_TIME,
+  Nullable,
+  Timestamp,
+  Uuid,
+} from '../../../platform/http/schemas.ts'
 import { PATTERN_FORM } from '../../subscriptions/index.ts'
 
 const Kind = Type.Union([Type.Literal('replay'), Type.Literal('retry'), Type.Literal('discard')])
@@ -33,7 +41,25 @@ export const Recovery = Type.Object(
       description: 'Its last delivery may still be under way then.',
     }),
   },
-  { $id: 'Recovery', description: 'Work on many events or deliveries of the past, in the background.' },
+  {
+    $id: 'Recovery',
+    description: 'Work on many events or deliveries of the past, in the background.',
+    examples: [
+      {
+        id: EXAMPLE_ID,
+        kind: 'replay',
+        subscriptionId: EXAMPLE_ID,
+        criteria: { fromPosition: 1 },
+        status: 'running',
+        total: 5_000,
+        examined: 1_200,
+        affected: 480,
+        createdAt: EXAMPLE_TIME,
+        updatedAt: EXAMPLE_TIME,
+        completedAt: null,
+      },
+    ],
+  },
 )
 
 export const RecoveryQuery = Type.Object(
@@ -53,6 +79,14 @@ export const Replay = Type.Object(
     additionalProperties: false,
     minProperties: 1,
     description: 'Which part of the log: what is appended after the request is never part of it.',
+    ...bodyExamples({
+      'The whole log': { fromPosition: 1 },
+      'Orders of a day': {
+        from: '2026-11-21T00:00:00Z',
+        to: '2026-11-22T00:00:00Z',
+        eventPatterns: ['order.*'],
+      },
+    }),
   },
 )
 
@@ -72,10 +106,11 @@ export const RetryMany = Type.Object(
       }),
     ),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, examples: [{ subscriptionId: EXAMPLE_ID, from: '2026-11-21T00:00:00Z' }] },
 )
 
 export const DiscardMany = Type.Object(range, {
   additionalProperties: false,
   description: 'Which dead deliveries are discarded.',
+  examples: [{ subscriptionId: EXAMPLE_ID, eventPatterns: ['order.*'] }],
 })

@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { AnyObject, Text } from '../../../platform/http/schemas.ts'
+import { AnyObject, EXAMPLE_TIME, Text } from '../../../platform/http/schemas.ts'
 import { CLOUD_EVENT_STRING } from '../../../platform/cloud-event-json.ts'
 import { TypeName } from '../schemas.ts'
 
@@ -96,6 +96,17 @@ export const CloudEvent = Type.Object(
     additionalProperties: Attribute,
     description:
       'An event in the JSON format of CloudEvents 1.0. Attributes with other names, of lower-case letters and digits, are kept and given back.',
+    examples: [
+      {
+        specversion: '1.0',
+        id: 'A-1001',
+        source: '/shop',
+        type: 'order.placed',
+        time: EXAMPLE_TIME,
+        datacontenttype: 'application/json',
+        data: { order_id: 'A-1001', total: 42.5 },
+      },
+    ],
   },
 )
 

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { appIdOf } from '../../../platform/http/auth.ts'
-import { inMediaTypes, responses } from '../../../platform/http/schemas.ts'
+import { EXAMPLE_ID, EXAMPLE_TIME, inMediaTypes, responses } from '../../../platform/http/schemas.ts'
 import {
   encodeComment,
   encodeId,
@@ -34,6 +34,26 @@ const LastEventId = Type.Object({
   ),
 })
 
+const EXAMPLE = encodeMessage({
+  id: '41',
+  event: 'order.placed',
+  data: JSON.stringify({
+    id: EXAMPLE_ID,
+    position: 41,
+    appId: EXAMPLE_ID,
+    eventTypeId: EXAMPLE_ID,
+    type: 'order.placed',
+    payload: { order_id: 'A-1001', total: 42.5 },
+    edges: [],
+    originEventId: null,
+    externalId: null,
+    orgid: null,
+    schemaVersion: null,
+    schemaValid: null,
+    createdAt: EXAMPLE_TIME,
+  }),
+})
+
 /** `GET /events/stream`: the app's log as server-sent events (SPEC section 4). */
 export const streamRoutes =
   (tail: LogTail): FastifyPluginAsyncTypebox =>
@@ -58,7 +78,7 @@ export const streamRoutes =
           response: responses(
             {
               200: inMediaTypes(
-                { 'text/event-stream': Type.String() },
+                { 'text/event-stream': Type.String({ examples: [EXAMPLE] }) },
                 { description: 'An event stream that does not end.' },
               ),
             },

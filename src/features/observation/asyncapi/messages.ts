@@ -221,7 +221,7 @@ export const otherMessages = {
   loggedEvent: {
     summary: 'An event of the log; `id` is its position, `event` its type',
     payload: Type.Composite([
-      Type.Omit(Event, ['status', 'processedAt', 'edges']),
+      Type.Omit(Event, ['status', 'processedAt', 'edges'], { examples: undefined }),
       Type.Object({ edges: Edges, payload: AnyObject() }),
     ]),
     headers: Type.Object({ id: Type.String({ pattern: '^\\d+$' }), event: Type.String() }),

@@ -4,9 +4,9 @@ import type { ServerResponse } from 'node:http'
 import type { onRequestAsyncHookHandler } from 'fastify'
 import { OBSERVER_SECURITY } from '../../../platform/http/openapi.ts'
 import { Problem } from '../../../platform/http/problems.ts'
-import { inMediaTypes, responses } from '../../../platform/http/schemas.ts'
+import { EXAMPLE_ID, EXAMPLE_TIME, inMediaTypes, responses } from '../../../platform/http/schemas.ts'
 import { grantOf } from '../authenticate.ts'
-import { sendStreamHead } from '../../../platform/http/sse.ts'
+import { encodeMessage, sendStreamHead } from '../../../platform/http/sse.ts'
 import { isRoom } from '../../../platform/rooms/names.ts'
 import { compileRoomPatterns } from '../patterns.ts'
 import { startStream, type RoomStream, type RoomStreamDeps } from './room-stream.ts'
@@ -41,6 +41,18 @@ const SseQuery = Type.Object({
   token: Type.Optional(
     Type.String({ maxLength: 8_192, description: 'An observer token; never an API key.' }),
   ),
+})
+
+const EXAMPLE = encodeMessage({
+  id: '42',
+  event: 'message',
+  data: JSON.stringify({
+    room: 'orders/17',
+    topic: 'orders/shipped',
+    position: 42,
+    data: { order_id: '17' },
+    event: { id: EXAMPLE_ID, type: 'order.shipped', createdAt: EXAMPLE_TIME },
+  }),
 })
 
 /** `GET /observation/sse`: rooms as server-sent events (SPEC section 4, docs/observation.md). */
@@ -85,7 +97,7 @@ export const sseRoutes =
           response: responses(
             {
               200: inMediaTypes(
-                { 'text/event-stream': Type.String() },
+                { 'text/event-stream': Type.String({ examples: [EXAMPLE] }) },
                 { description: 'An event stream that does not end.' },
               ),
             },
