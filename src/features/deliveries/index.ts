@@ -48,6 +48,7 @@ export const deliveries: Feature = {
       db,
       appender: deps.appender,
       onOff: deps.subscriptionSwitch,
+      publicUrl: config.publicUrl,
       log,
       holdMs: config.SUBSCRIPTION_HOLD_MS,
       disableAfterMs: config.subscriptionDisableAfterMs,

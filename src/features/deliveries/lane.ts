@@ -90,8 +90,8 @@ export function takeWaiting({ waiting }: Lane): Waiting[] {
 }
 
 export const noFailures = (): Failures => ({
-  count: 0,
-  since: 0,
+  begun: [],
+  last: undefined,
   throttled: false,
   retryAfterMs: undefined,
   gone: false,

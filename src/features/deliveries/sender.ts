@@ -5,7 +5,7 @@ import type { AttemptResult, Destinations, OwedEvent } from '../destinations/ind
 import { readSentEdges, type SentEdges } from '../entities/index.ts'
 import type { ClaimedDelivery } from './claim.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
-import { FAILURES_TO_HOLD, type HealthKeeper } from './health.ts'
+import { FAILURES_TO_HOLD, type Failure, type HealthKeeper } from './health.ts'
 import { noFailures, type Lane, type Request } from './lane.ts'
 import { QUEUED_RETRY_MS, type Outcome, type OutcomeRecorder } from './outcomes.ts'
 import { retryDelay } from './retry-policy.ts'
@@ -132,26 +132,29 @@ export function createSender(options: SenderOptions): Sender {
   async function follow(
     lane: Lane,
     result: AttemptResult,
-    { at, isProbe, endsHold }: { at: number; isProbe: boolean; endsHold: boolean },
+    { failure, isProbe, endsHold }: { failure: Failure; isProbe: boolean; endsHold: boolean },
   ): Promise<void> {
     if (result.succeeded) {
       lane.unreported = noFailures()
       if (!lane.isAiling && !endsHold) return
       lane.isAiling = false
       if (endsHold) lane.heldUntil = 0
-      await keepingHealth(health.succeeded(lane.appId, lane.subscriptionId, endsHold), undefined)
+      await keepingHealth(
+        health.succeeded(lane.appId, lane.subscriptionId, { at: clock.now(), endsHold }),
+        undefined,
+      )
     } else if (!result.ownFault && (result.gone || !result.final)) {
-      const { count, since, retryAfterMs = 0 } = lane.unreported
+      const { begun, retryAfterMs = 0 } = lane.unreported
       lane.unreported = {
-        count: count + 1,
-        since: count === 0 ? at : since,
+        begun: begun.concat(failure.at),
+        last: failure,
         throttled: lane.unreported.throttled || (result.throttled ?? false),
         retryAfterMs: Math.max(retryAfterMs, result.retryAfterMs ?? 0),
         gone: lane.unreported.gone || (result.gone ?? false),
         isProbe: lane.unreported.isProbe || isProbe,
       }
       const { throttled, gone } = lane.unreported
-      if (isProbe || throttled || gone || count + 1 >= FAILURES_TO_HOLD) await report(lane)
+      if (isProbe || throttled || gone || begun.length + 1 >= FAILURES_TO_HOLD) await report(lane)
     } else if (isProbe) await endProbe(lane)
   }
 
@@ -169,7 +172,7 @@ export function createSender(options: SenderOptions): Sender {
 
   async function report(lane: Lane): Promise<void> {
     const failures = lane.unreported
-    if (failures.count === 0) return
+    if (failures.last === undefined) return
     lane.unreported = noFailures()
     lane.isAiling = true
     const heldMs = await keepingHealth(health.failed(lane.appId, lane.subscriptionId, failures), 0)
@@ -221,7 +224,9 @@ export function createSender(options: SenderOptions): Sender {
       const durationMs = performance.now() - started
       const recorded = (async (): Promise<boolean> => {
         const endsHold = isProbe || (first.is_asked_for && first.ailing)
-        const how = { at: startedAt, isProbe, endsHold }
+        const { responseStatus, error } = result
+        const failure = { at: startedAt, delivery: request.at(-1) as ClaimedDelivery, responseStatus, error }
+        const how = { failure, isProbe, endsHold }
         // Before its retries are queued, so that they find the subscription disabled.
         if (result.gone) await follow(lane, result, how)
         const [status] = await Promise.all(

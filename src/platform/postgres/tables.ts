@@ -300,6 +300,7 @@ export interface SubscriptionStates {
   held_until: Timestamp | null
   holds: Generated<number>
   next_slot_at: Timestamp | null
+  recovered_at: Timestamp | null
   subscription_id: string
 }
 
