@@ -5,9 +5,10 @@ import { openPage } from '../../helpers/browser/chromium.ts'
 import { call, startService } from '../../helpers/service.ts'
 
 t.test('the reference at /docs', async (t) => {
-  const { url } = await startService(t, { worker: false })
+  const service = await startService(t, { worker: false })
+  const { url } = service
 
-  t.test('bears the name, asks nobody else, and finds an operation', async (t) => {
+  t.test('bears the name, finds an operation, tries one, and asks nobody else', async (t) => {
     const { page, errors } = await openPage(t)
     const asked: string[] = []
     const complaints: string[] = []
@@ -27,6 +28,22 @@ t.test('the reference at /docs', async (t) => {
     await page.getByRole('option', { name: found }).click()
     await page.getByRole('heading', { name: found }).waitFor()
     t.match(decodeURIComponent(page.url()), /rotate-secret$/, 'it has an address of its own')
+
+    const client = await service.client()
+    await page.getByPlaceholder('Token').first().fill(client.key)
+    await page.keyboard.press('Control+k')
+    await page.getByPlaceholder('Search').last().fill('append an event')
+    await page.getByRole('option', { name: 'Append an event' }).first().click()
+    await page
+      .getByRole('button', { name: /^Test Request/ })
+      .first()
+      .click()
+    const answered = page.waitForResponse((response) => response.request().method() === 'POST')
+    await page.getByRole('button', { name: /^Send/ }).first().click()
+    const answer = await answered
+    t.strictSame([answer.url(), answer.status()], [`${url}/events`, 201], 'the example is taken as it stands')
+    const { data } = (await client.get('/events')).body
+    t.match(data, [{ type: 'order.placed', externalId: 'A-1001' }])
 
     t.ok(asked.includes(`${url}/openapi.json`))
     const elsewhere = asked.filter(
