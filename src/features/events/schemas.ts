@@ -252,7 +252,8 @@ export const StreamQuery = Type.Object(
 )
 
 const JsonSchemaDocument = AnyObject({
-  description: 'JSON Schema, draft 2020-12. Patterns are RE2 (no look-around, no back-references).',
+  description:
+    'JSON Schema: draft 2020-12, or 2019-09 or draft-07 where `$schema` says so. Patterns are RE2 (no look-around, no back-references).',
   examples: [{ type: 'object', required: ['order_id'], properties: { order_id: { type: 'string' } } }],
 })
 
@@ -289,6 +290,10 @@ export const EventType = Type.Object(
     schemaVersion: Type.Integer({
       description: 'Goes up with every change of the schema; 0 when there never was one.',
     }),
+    schemaWarnings: Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }), {
+      description:
+        'What in the schema may mean something else than it looks like, with JSON pointers into it.',
+    }),
     enforceValidation: Type.Boolean({
       description: 'Whether a payload that does not match is refused, rather than flagged.',
     }),
@@ -307,6 +312,7 @@ export const EventType = Type.Object(
         id: EXAMPLE_ID,
         ...ORDER_SHIPPED,
         schemaVersion: 1,
+        schemaWarnings: [],
         isGlobal: false,
         domain: null,
         topic: 'orders/shipped',

@@ -62,8 +62,18 @@ export function chargeEvaluations(ajv: Ajv, budget: EvaluationBudget): void {
   }
 }
 
+const NOT_IN_EVERY_DRAFT = new Set([
+  'additionalItems',
+  'dependentRequired',
+  'unevaluatedItems',
+  'unevaluatedProperties',
+  '$dynamicRef',
+  '$recursiveRef',
+])
+
 function surround(ajv: Ajv, keyword: string, around: (cxt: KeywordCxt, code: () => void) => void): void {
   const rule = ajv.RULES.all[keyword]
+  if (rule === undefined && NOT_IN_EVERY_DRAFT.has(keyword)) return
   if (typeof rule !== 'object' || !('code' in rule.definition)) throw new Error(`Ajv has no ${keyword}`)
   const { definition } = rule
   const code: Coded = definition.code
@@ -181,6 +191,7 @@ const WORK: Record<string, (cxt: KeywordCxt) => Code> = {
   minProperties: ({ data }) => _`spendOnMembers(${data}, 1, 0)`,
   maxProperties: ({ data }) => _`spendOnMembers(${data}, 1, 0)`,
   items: (cxt) => _`spend(${cxt.data}.length * ${perChild(cxt)})`,
+  additionalItems: (cxt) => _`spend(${cxt.data}.length * ${perChild(cxt)})`,
   contains: (cxt) => _`spend(${cxt.data}.length * ${perChild(cxt)})`,
   unevaluatedItems: (cxt) => _`spend(${cxt.data}.length * ${perChild(cxt)})`,
   propertyNames: (cxt) => _`spendOnMembers(${cxt.data}, ${perChild(cxt)}, 0)`,

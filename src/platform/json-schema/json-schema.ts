@@ -1,6 +1,7 @@
-import { Ajv2020, type ErrorObject, type ValidateFunction } from 'ajv/dist/2020.js'
+import type { Ajv, ErrorObject, ValidateFunction } from 'ajv'
 import { BudgetSpent, EvaluationBudget } from './budget.ts'
 import { chargeEvaluations } from './charges.ts'
+import { draftOf, type Draft } from './drafts.ts'
 import { addBoundedFormats } from './formats.ts'
 import { linearPatterns } from './patterns.ts'
 import { refuseTooDeep, refuseUnfoldingTooFar } from './size.ts'
@@ -27,12 +28,21 @@ export class SchemaError extends Error {
   override name = 'SchemaError'
 }
 
-/** Checks schemas themselves; nothing is ever added to it. */
-const metaSchema = new Ajv2020({ strict: false, logger: false })
+/** Check schemas themselves; nothing is ever added to them. */
+const metaSchemas = new Map<Draft, Ajv>()
+
+/** @throws Error saying what is wrong with it */
+function checkForm(schema: object | boolean, draft: Draft): void {
+  const metaSchema = metaSchemas.get(draft) ?? draft.create({ strict: false, logger: false })
+  metaSchemas.set(draft, metaSchema)
+  const declared = typeof schema === 'object' ? { ...schema, $schema: draft.id } : schema
+  if (metaSchema.validateSchema(declared) !== true)
+    throw new Error(metaSchema.errorsText(metaSchema.errors, { dataVar: '' }))
+}
 
 /** A compiler of its own for each schema: what one tenant's schema defines must not reach another's. */
-function newCompiler(budget: EvaluationBudget): Ajv2020 {
-  const ajv = new Ajv2020({
+function newCompiler(draft: Draft, budget: EvaluationBudget): Ajv {
+  const ajv = draft.create({
     strict: false,
     allErrors: true,
     ownProperties: true,
@@ -50,12 +60,12 @@ function newCompiler(budget: EvaluationBudget): Ajv2020 {
 }
 
 /**
- * Compiles a JSON Schema of draft 2020-12, with formats.
+ * Compiles a JSON Schema of draft 2020-12, or of 2019-09 or draft-07 where it says so, with formats.
  *
  * Both are bounded, whoever wrote the schema: compiling takes at most a second or so, and checking a
  * value costs at most the budget, after which it ends with a violation of its own.
  *
- * @throws SchemaError when it is not a valid schema, refers to other documents, is too large, unfolds to too
+ * @throws SchemaError when it is not a valid schema, is of another draft, refers to other documents, is too large, unfolds to too
  *   much, or has a pattern that RE2 does not take
  */
 export function compileSchema(schema: object | boolean): Validate {
@@ -84,11 +94,10 @@ function compile(schema: object | boolean, budget: EvaluationBudget): ValidateFu
   try {
     refuseTooDeep(schema)
     refuseTooLong(schema)
-    if (metaSchema.validateSchema(schema) !== true) {
-      throw new Error(metaSchema.errorsText(metaSchema.errors, { dataVar: '' }))
-    }
+    const draft = draftOf(schema)
+    checkForm(schema, draft)
     if (typeof schema === 'object') refuseUnfoldingTooFar(schema)
-    const check = newCompiler(budget).compile(schema)
+    const check = newCompiler(draft, budget).compile(schema)
     if ('$async' in check) throw new Error('$async is no keyword of JSON Schema')
     return check
   } catch (error) {

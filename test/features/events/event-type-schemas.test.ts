@@ -134,6 +134,7 @@ t.test('schemas of event types', async (t) => {
       { $defs: { n: { type: 'integer' } }, $ref: '#/$defs/n' },
       { $id: 'https://example.com/schema', $schema: 'https://json-schema.org/draft/2020-12/schema' },
       { $comment: 'not used', format: 'no-such-format' },
+      { $schema: 'http://json-schema.org/draft-07/schema#', items: [{ type: 'string' }] },
     ]
     for (const [index, jsonSchema] of schemas.entries()) {
       const { status, text, body } = await client.post('/event-types', { name: `s${index}`, jsonSchema })
@@ -145,6 +146,18 @@ t.test('schemas of event types', async (t) => {
     }
   })
 
+  t.test('that mean something else than they look like are taken with a warning', async (t) => {
+    const client = await service.client()
+    const jsonSchema = { type: 'object', properties: { x: { type: 'string', nullable: true } } }
+    const { body } = await client.post('/event-types', { name: 'warned', jsonSchema })
+    const warned = [{ pointer: '/properties/x/nullable', detail: /OpenAPI 3\.0/ }]
+    t.match(body.schemaWarnings, warned)
+    t.match((await client.get(`/event-types/${body.id}`)).body.schemaWarnings, warned)
+    t.strictSame(await append(client, 'warned', { x: null }), [1, true])
+    const mended = await client.patch(`/event-types/${body.id}`, { jsonSchema: needs('x') })
+    t.strictSame(mended.body.schemaWarnings, [])
+  })
+
   t.test('that cannot be used are refused, and nothing is left of them', async (t) => {
     const client = await service.client()
     const { body: there } = await client.post('/event-types', { name: 'there', jsonSchema: needs('x') })
@@ -154,7 +167,7 @@ t.test('schemas of event types', async (t) => {
       ['a bad minimum', { minLength: -1 }],
       ['another document', { $ref: 'https://example.com/other' }],
       ['a definition that is not there', { $ref: '#/$defs/no' }],
-      ['an older draft', { $schema: 'http://json-schema.org/draft-07/schema#' }],
+      ['an older draft', { $schema: 'http://json-schema.org/draft-04/schema#' }],
       ['a bad pattern', { pattern: '(' }],
       ['look-ahead', { pattern: '^(?!a)' }],
       ['a back-reference', { pattern: '(a)\\1' }],

@@ -1,6 +1,7 @@
 import { sql, type OnConflictBuilder, type Updateable } from 'kysely'
 import type { Static } from '@sinclair/typebox'
 import { compileSchema, SchemaError } from '../../../platform/json-schema/json-schema.ts'
+import { warningsOf } from '../../../platform/json-schema/warnings.ts'
 import { raiseVersion } from '../../apps/index.ts'
 import { notFound, Problem } from '../../../platform/http/problems.ts'
 import { toPage, type Page } from '../../../platform/http/pagination.ts'
@@ -251,6 +252,7 @@ const fromGlobal = ({
   domain,
   jsonSchema: jsonSchema as EventTypeBody['jsonSchema'],
   schemaVersion: jsonSchema === null ? 0 : GLOBAL_SCHEMA_VERSION,
+  schemaWarnings: [],
   enforceValidation: false,
   isGlobal: true,
   topic,
@@ -277,6 +279,7 @@ const fromRow = (row: {
   description: row.description,
   jsonSchema: (row.json_schema as EventTypeBody['jsonSchema'] | undefined) ?? null,
   schemaVersion: row.schema_version,
+  schemaWarnings: warningsOf(row.json_schema),
   enforceValidation: row.enforce_validation,
   isGlobal: false,
   topic: row.topic,
