@@ -21,6 +21,8 @@ import { TAGS } from './tags.ts'
 const BODY_LIMIT = 1_048_576
 /** Of one frame, or of one message in several fragments. */
 const FRAME_LIMIT = 65_536
+/** What clients that must name a subprotocol may ask for. */
+const SUBPROTOCOL = 'heliograph'
 /** How long a client may take to send a request. */
 const REQUEST_TIMEOUT_MS = 60_000
 /** Longer than the idle limits of usual load balancers, so that they close first. */
@@ -63,7 +65,14 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
   await registerCors(app, deps.config.allowedOrigins)
   await app.register(websocket, {
     // Without extensions the same bytes can be written to every socket.
-    options: { maxPayload: FRAME_LIMIT, perMessageDeflate: false },
+    options: {
+      maxPayload: FRAME_LIMIT,
+      perMessageDeflate: false,
+      // It would end a connection without a word when sixty pings come at once.
+      autoPong: false,
+      // None is spoken that has not got this name (RFC 6455, section 4.2.2).
+      handleProtocols: (asked: Set<string>) => asked.has(SUBPROTOCOL) && SUBPROTOCOL,
+    },
     // Each feature takes leave of its own sockets.
     preClose: (done: () => void) => done(),
     errorHandler: (_error, socket) => socket.terminate(),

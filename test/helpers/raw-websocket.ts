@@ -40,6 +40,8 @@ export interface RawWebSocket {
   write(...frames: (RawFrame | Buffer)[]): void
   /** Texts that the server sent. */
   texts: string[]
+  /** What the pongs brought that it sent. */
+  pongs: string[]
   /** The code of the server's close frame; undefined when it closed without one. */
   closed: Promise<number | undefined>
   /** Stops reading what the server sends. */
@@ -70,6 +72,7 @@ export async function openRawWebSocket(t: Test, baseUrl: string, key: string): P
   let isOpen = false
   let code: number | undefined
   const texts: string[] = []
+  const pongs: string[] = []
   socket.on('data', (chunk: Buffer) => {
     received = Buffer.concat([received, chunk])
     if (!isOpen) {
@@ -81,6 +84,7 @@ export async function openRawWebSocket(t: Test, baseUrl: string, key: string): P
     for (let frame = readFrame(received); frame; frame = readFrame(received)) {
       received = received.subarray(frame.bytes)
       if (frame.opcode === OPCODE.text) texts.push(frame.payload.toString())
+      if (frame.opcode === OPCODE.pong) pongs.push(frame.payload.toString())
       if (frame.opcode === OPCODE.close)
         code = frame.payload.length >= 2 ? frame.payload.readUInt16BE() : 1005
     }
@@ -89,6 +93,7 @@ export async function openRawWebSocket(t: Test, baseUrl: string, key: string): P
   await until(() => isOpen, `the server switched protocols (${received.toString()})`)
   return {
     texts,
+    pongs,
     closed,
     write(...frames) {
       for (const frame of frames) socket.write(Buffer.isBuffer(frame) ? frame : rawFrame(frame))

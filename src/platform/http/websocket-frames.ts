@@ -1,6 +1,10 @@
 /** A ping without data, as a server sends it. */
 export const PING = Buffer.from([0x89, 0x00])
 
+/** The answer to a ping (RFC 6455, section 5.5.3). @param data of the ping, 125 bytes at most */
+export const encodePongFrame = (data: Buffer): Buffer =>
+  Buffer.concat([Buffer.from([0x8a, data.length]), data])
+
 /**
  * One unfragmented, unmasked text frame as a server sends it (RFC 6455, section 5.2), ready to be written to any
  * number of sockets. Only for connections without extensions.

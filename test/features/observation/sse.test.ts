@@ -45,6 +45,14 @@ t.test('rooms as server-sent events', async (t) => {
     }
   })
 
+  t.test('an empty Last-Event-ID is none', async (t) => {
+    const position = await append({ order_id: 9 })
+    const query = `?rooms=warehouse&after=${position - 1}`
+    const stream = await openRoomEvents(t, service.url, client.key, query, '')
+    await until(() => stream.messages().length > 0, 'it goes on from `after`')
+    t.equal(stream.messages()[0]?.id, `${position}`)
+  })
+
   t.test('ephemeral messages have no id, and presence is told where asked for', async (t) => {
     const stream = await openRoomEvents(t, service.url, client.key, '?rooms=chat/1,chat/2&presence=true')
     const publication = { rooms: ['chat/1', 'chat/3'], topic: 'chat/said', data: { text: 'hello' } }

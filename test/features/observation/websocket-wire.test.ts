@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import t from 'tap'
+import { WebSocket } from 'ws'
 import { OPCODE, openRawWebSocket, rawFrame, type RawFrame } from '../../helpers/raw-websocket.ts'
 import { openSocket } from '../../helpers/rooms.ts'
 import { startService } from '../../helpers/service.ts'
@@ -73,8 +75,52 @@ t.test('what is no WebSocket is closed with the right code and harms nobody else
   raw.write(Buffer.concat(many.map(rawFrame)))
   await until(() => raw.texts.filter(isPong).length === 1_002, 'a thousand at once are all answered')
 
+  const pings = Array.from({ length: 3_000 }, (_, index) => ({ opcode: OPCODE.ping, payload: `${index}` }))
+  raw.write(Buffer.concat(pings.map(rawFrame)), text(PING))
+  await until(() => raw.texts.filter(isPong).length === 1_003, 'many pings at once end nothing')
+  t.strictSame(
+    raw.pongs,
+    ['in between', ...pings.map(({ payload }) => payload)],
+    'each is answered with what it brought, in order',
+  )
+
   raw.write({ opcode: OPCODE.close, payload: Buffer.from([3, 232]) })
   t.equal(await raw.closed, 1000, 'a close is answered with its code')
+})
+
+t.test('who reads none of its pongs is not read, and goes on when it reads again', async (t) => {
+  const service = await startService(t, { worker: false })
+  const client = await service.client()
+  const raw = await openRawWebSocket(t, service.url, client.key)
+  raw.pause()
+  const ping = rawFrame({ opcode: OPCODE.ping, payload: 'x'.repeat(125) })
+  const burst = Buffer.concat(Array.from({ length: 500 }, () => ping))
+  const BURSTS = 200
+  for (let index = 0; index < BURSTS; index++) raw.write(burst)
+  raw.resume()
+  await until(() => raw.pongs.length === 500 * BURSTS, 'all of them were answered')
+  raw.write(text(PING))
+  await until(() => raw.texts.some(isPong), 'it is served as ever')
+})
+
+t.test('a subprotocol is answered when it is ours, and left out when it is not', async (t) => {
+  const service = await startService(t, { worker: false })
+  const client = await service.client()
+  const answered = async (protocols: string[]): Promise<string> => {
+    const { url } = service
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/observation/ws`, protocols, {
+      headers: { authorization: `Bearer ${client.key}` },
+    })
+    t.teardown(() => socket.terminate())
+    return once(socket, 'open').then(
+      () => socket.protocol,
+      (error: Error) => error.message,
+    )
+  }
+  t.equal(await answered([]), '')
+  t.equal(await answered(['heliograph']), 'heliograph')
+  t.equal(await answered(['graphql-ws', 'heliograph']), 'heliograph')
+  t.equal(await answered(['graphql-ws']), 'Server sent no subprotocol', 'which the client finds out')
 })
 
 t.test('a request that is no upgrade, or whose upgrade is refused, gets an HTTP answer', async (t) => {

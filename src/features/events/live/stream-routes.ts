@@ -28,8 +28,8 @@ const RETRY_MS = { from: 500, to: 3_000 }
 const LastEventId = Type.Object({
   'last-event-id': Type.Optional(
     Type.String({
-      pattern: '^\\d{1,15}$',
-      description: 'The `id` of the last event seen; browsers send it by themselves.',
+      pattern: '^(\\d{1,15})?$',
+      description: 'The `id` of the last event seen; browsers send it by themselves. An empty one is none.',
     }),
   ),
 })
@@ -72,7 +72,7 @@ export const streamRoutes =
           operationId: 'streamEvents',
           summary: 'Watch the log live (server-sent events)',
           description:
-            'For programs that follow the log and cannot be reached by webhooks; browsers observe rooms instead. Every event after the given position, in order, once: `id` is its position, `event` its type, `data` the event without `status` and `processedAt`. A client that reconnects with its last id misses nothing.',
+            'For programs that follow the log and cannot be reached by webhooks; browsers observe rooms instead. Every event after the given position, in order, once: `id` is its position, `event` its type, `data` the event without `status` and `processedAt`. A client that reconnects with its last id misses nothing; where that cannot be so, the stream begins with `event: system.stream.lost`, which says why: `unknown` (the log is shorter than that) or `expired` (it no longer holds all that followed).',
           headers: LastEventId,
           querystring: StreamQuery,
           response: responses(
@@ -89,13 +89,24 @@ export const streamRoutes =
       async (request, reply) => {
         if (request.method === 'HEAD') return sendStreamHead(reply)
         const lastId = request.headers['last-event-id']
-        const after = lastId === undefined ? request.query.after : Number(lastId)
+        const after = lastId ? Number(lastId) : request.query.after
         const stream = new Stream(request, reply, request.query.types)
         open.add(stream)
         await stream.run(tail, after, () => open.delete(stream))
       },
     )
   }
+
+/** Why events may be missing after the position that was asked for; the same as of rooms (docs/observation.md). */
+type Lost = 'expired' | 'unknown'
+
+/** @param id the position that the stream begins after */
+const encodeLost = (id: string, reason: Lost): string =>
+  encodeMessage({
+    id,
+    event: 'system.stream.lost',
+    data: JSON.stringify({ position: Number(id), recovered: false, reason }),
+  })
 
 /** One client's stream: encodes slices of the log, keeps to what the socket takes, and notices a dead one. */
 class Stream {
@@ -136,22 +147,29 @@ class Stream {
       this.#deadline = undefined
       this.#observer?.drained()
     })
-    const observer = await tail
-      .observe(appIdOf(this.#request), after, {
+    const appId = appIdOf(this.#request)
+    const observe = async (): Promise<[Observer, lost: Lost | undefined]> => {
+      // 0 asks for whatever there is.
+      const isHeld = !after || (await tail.holds(appId, after))
+      const begun = await tail.observe(appId, after, {
         write: (slice) => this.#write(slice),
         fail: () => this.sendAway(),
       })
-      .catch((error: unknown) => {
-        clearInterval(heartbeat)
-        closed()
-        throw error
-      })
+      if (!isHeld) return [begun, 'expired']
+      return [begun, after !== undefined && begun.position() < after ? 'unknown' : undefined]
+    }
+    const [observer, lost] = await observe().catch((error: unknown) => {
+      clearInterval(heartbeat)
+      closed()
+      throw error
+    })
     this.#observer = observer
     this.#announced = observer.position()
     if (gone) return observer.end()
     this.#reply.hijack()
     raw.writeHead(200, { ...(this.#reply.getHeaders() as Record<string, string>), ...SSE_HEADERS })
-    raw.write(encodeRetry(randomRetry()) + encodeId(String(observer.position())))
+    const id = String(observer.position())
+    raw.write(encodeRetry(randomRetry()) + (lost === undefined ? encodeId(id) : encodeLost(id, lost)))
   }
 
   /** Ends the stream; the client comes back and resumes. */

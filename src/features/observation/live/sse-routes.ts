@@ -17,8 +17,8 @@ const MAX_ROOMS = 32
 const LastEventId = Type.Object({
   'last-event-id': Type.Optional(
     Type.String({
-      pattern: '^\\d{1,15}(-\\d{1,2})?$',
-      description: 'The `id` of the last message seen; browsers send it by themselves.',
+      pattern: '^(\\d{1,15}(-\\d{1,2})?)?$',
+      description: 'The `id` of the last message seen; browsers send it by themselves. An empty one is none.',
     }),
   ),
 })
@@ -116,7 +116,7 @@ export const sseRoutes =
         const { query, headers } = request
         const stream = await startStream(deps, reply, grant, {
           rooms,
-          lastId: headers['last-event-id'] ?? query.after,
+          lastId: headers['last-event-id'] || query.after,
           watchesPresence: query.presence ?? false,
         })
         if (!stream) return

@@ -44,6 +44,9 @@ export const websocketRoutes =
     function heard(this: WebSocket, data: RawData, isBinary: boolean): void {
       sessions.get(this)?.heard(data as Buffer, isBinary)
     }
+    function heardPing(this: WebSocket, data: Buffer): void {
+      sessions.get(this)?.heardPing(data)
+    }
     function heardPong(this: WebSocket): void {
       sessions.get(this)?.heardPong()
     }
@@ -89,6 +92,7 @@ export const websocketRoutes =
         letGoOfRequest(socket, request)
         sessions.set(socket, new Session(deps, socket, request.raw.socket, grant))
         socket.on('message', heard)
+        socket.on('ping', heardPing)
         socket.on('pong', heardPong)
         socket.on('close', (code) => {
           sessions.delete(socket)

@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import { Problem } from '../../../platform/http/problems.ts'
-import { encodeTextFrame, PING } from '../../../platform/http/websocket-frames.ts'
+import { encodePongFrame, encodeTextFrame, PING } from '../../../platform/http/websocket-frames.ts'
 import { memberSlice, type Slice } from '../../../platform/json-slices.ts'
 import type { Log } from '../../../platform/log.ts'
 import type { Emitter, Grant, Member, Presence, PresenceChange } from '../contracts.ts'
@@ -103,6 +103,17 @@ export class Session implements Speaker {
 
   heardPong(): void {
     this.#isAlive = true
+  }
+
+  /** Who does not read its pongs is not read either, until it does. */
+  heardPing(data: Buffer): void {
+    this.#isAlive = true
+    if (this.#isEnding || this.#connection.write(encodePongFrame(data)) || this.#socket.isPaused) return
+    this.#socket.pause()
+    const stop = this.#connection.onDrain(() => {
+      stop()
+      this.#socket.resume()
+    })
   }
 
   heard(data: Buffer, isBinary: boolean): void {
