@@ -163,7 +163,7 @@ export interface BadFrame {
   ref?: string | number
 }
 
-const ajv = new Ajv({ strict: false, validateSchema: false })
+const ajv = new Ajv({ strict: false, validateSchema: false, verbose: true })
 const checks = new Map<unknown, ValidateFunction<ClientFrame>>(
   Object.entries(CLIENT_FRAMES).map(([action, schema]) => [action, ajv.compile<ClientFrame>(schema)]),
 )

@@ -34,7 +34,7 @@ export function buildValidator(sharedSchemas: Record<string, object>): FastifySc
     })
   const exact = compiler({})
   const complete = compiler({ allErrors: true, verbose: true })
-  const converting = compiler({ allErrors: true, coerceTypes: 'array' })
+  const converting = compiler({ allErrors: true, verbose: true, coerceTypes: 'array' })
   const answerOf = (check: ValidateFunction, value: unknown) =>
     check(value) ? true : { error: check.errors ?? [] }
   return ({ schema, httpPart }) => {

@@ -44,6 +44,14 @@ interface ErrorLike {
   validationContext?: string
 }
 
+/** The parts of a request by Fastify's names. */
+const PARTS: Record<string, string> = {
+  body: 'The body is',
+  querystring: 'The query is',
+  params: 'The path is',
+  headers: 'The headers are',
+}
+
 /** The problem that an error is answered with; an unexpected one is logged here. */
 export function toProblem(error: unknown, request: FastifyRequest): Problem {
   if (error instanceof Problem) return error
@@ -52,10 +60,9 @@ export function toProblem(error: unknown, request: FastifyRequest): Problem {
   }
   const { code, statusCode, message, validation, validationContext } = error as ErrorLike
   if (validation) {
-    const where = validationContext === 'body' ? 'body' : (validationContext ?? 'request')
     return new Problem(
       'validation-failed',
-      `The ${where} is not as it should be: see "errors".`,
+      `${PARTS[validationContext ?? ''] ?? 'The request is'} not as expected: see "errors".`,
       toViolations(validation),
     )
   }
@@ -77,7 +84,8 @@ export function toProblem(error: unknown, request: FastifyRequest): Problem {
     )
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
-    return new Problem('validation-failed', message ?? 'The request cannot be understood.')
+    request.log.info({ err: error }, 'request not understood')
+    return new Problem('validation-failed', 'The request cannot be understood. See /docs for what is taken.')
   }
   request.log.error({ err: error }, 'request failed')
   return new Problem('internal', `It is in the log under request id ${request.id}.`)

@@ -1,5 +1,6 @@
 import type { ErrorObject } from 'ajv'
 import { escapePointer, toViolation, type Violation } from '../json-schema/json-schema.ts'
+import { constraintInWords } from './constraint-words.ts'
 import { MAX_ERRORS } from './problems.ts'
 
 /** What they say is said by the errors of their parts. */
@@ -61,7 +62,8 @@ function inWords(error: ErrorObject, choice: unknown[] | undefined): Violation {
   }
   const allowed = keyword === 'enum' ? (params['allowedValues'] as unknown[]) : choice
   if (allowed) return { pointer: instancePath, detail: `must be one of ${allowed.map(String).join(', ')}` }
-  const violation = toViolation(error)
+  const told = toViolation(error)
+  const violation = { ...told, detail: constraintInWords(error) ?? told.detail }
   if (propertyName === undefined) return violation
   return {
     pointer: `${instancePath}/${escapePointer(propertyName)}`,
