@@ -1,17 +1,17 @@
 import { Problem } from '../../platform/http/problems.ts'
 import { readUrl } from '../../platform/http/urls.ts'
-import { isStorable } from '../../platform/postgres/storable.ts'
+import { isNumber } from '../../platform/exact-numbers.ts'
 
 const MAX_BYTES = 16_384
-/** Deeper values are more than JSON.stringify and Postgres take. */
+/** Deeper values are more than JSON.stringify takes. */
 const MAX_DEPTH = 100
 
 /**
  * Checks an object that is to be kept with an entity.
  *
- * @throws Problem `validation-failed` when it is too large or holds what Postgres text does not
+ * @throws Problem `validation-failed` when it is too large or is nested too deep
  */
-export function refuseUnstorable(name: string, value: object): void {
+export function refuseTooLarge(name: string, value: object): void {
   const detail = faultOf(value)
   if (detail === undefined) return
   throw new Problem('validation-failed', `${name} cannot be kept.`, [{ pointer: `/${name}`, detail }])
@@ -33,12 +33,13 @@ export function keptUrl(name: string, text: string): string {
 
 function faultOf(value: object): string | undefined {
   if (isDeeperThan(MAX_DEPTH, value)) return `is nested deeper than ${MAX_DEPTH}`
-  const text = JSON.stringify(value)
-  if (Buffer.byteLength(text) > MAX_BYTES) return `takes more than ${MAX_BYTES} bytes`
-  return isStorable(text) ? undefined : 'holds a zero character or half of a surrogate pair'
+  return Buffer.byteLength(JSON.stringify(value)) > MAX_BYTES
+    ? `takes more than ${MAX_BYTES} bytes`
+    : undefined
 }
 
 const isDeeperThan = (limit: number, value: unknown): boolean =>
   typeof value === 'object' &&
   value !== null &&
+  !isNumber(value) &&
   (limit === 0 || Object.values(value).some((member) => isDeeperThan(limit - 1, member)))

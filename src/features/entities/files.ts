@@ -3,9 +3,10 @@ import type { Static } from '@sinclair/typebox'
 import { notFound } from '../../platform/http/problems.ts'
 import { toPage, type Page } from '../../platform/http/pagination.ts'
 import { newId } from '../../platform/ids.ts'
+import { parseAsWritten } from '../../platform/exact-numbers.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { Files } from '../../platform/postgres/tables.ts'
-import { keptUrl, refuseUnstorable } from './attributes.ts'
+import { keptUrl, refuseTooLarge } from './attributes.ts'
 import type { File, FileChange, NewFile } from './schemas.ts'
 
 type FileBody = Static<typeof File>
@@ -74,7 +75,7 @@ export function createFileService(db: Database) {
 
 /** The columns of what is given. */
 function columns({ mimeType, sizeBytes, url, sha256, metadata }: Static<typeof FileChange>) {
-  if (metadata) refuseUnstorable('metadata', metadata)
+  if (metadata) refuseTooLarge('metadata', metadata)
   return {
     ...(mimeType !== undefined && { mime_type: mimeType }),
     ...(sizeBytes !== undefined && { size_bytes: sizeBytes }),
@@ -91,7 +92,7 @@ export const toFile = (row: Selectable<Files>): FileBody => ({
   sizeBytes: row.size_bytes,
   url: row.url,
   sha256: row.sha256,
-  metadata: row.metadata as FileBody['metadata'],
+  metadata: parseAsWritten(row.metadata) as FileBody['metadata'],
   createdAt: row.created_at.toISOString(),
   updatedAt: row.updated_at.toISOString(),
 })

@@ -49,6 +49,7 @@ export const entities: Feature = {
             change: schemas.UserChange,
             query: schemas.UserQuery,
           },
+          asWritten: ['attributes'],
           problems: [],
           about: {
             create:
@@ -101,6 +102,7 @@ export const entities: Feature = {
             change: schemas.FileChange,
             query: schemas.FileQuery,
           },
+          asWritten: ['metadata'],
           problems: [],
           about: {
             create:

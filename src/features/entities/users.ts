@@ -4,9 +4,10 @@ import { notFound, Problem } from '../../platform/http/problems.ts'
 import { toPage, type Page } from '../../platform/http/pagination.ts'
 import { newId } from '../../platform/ids.ts'
 import { isForeignKeyViolation } from '../../platform/postgres/errors.ts'
+import { parseAsWritten } from '../../platform/exact-numbers.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { Users } from '../../platform/postgres/tables.ts'
-import { refuseUnstorable } from './attributes.ts'
+import { refuseTooLarge } from './attributes.ts'
 import type { NewUser, User, UserChange } from './schemas.ts'
 
 type UserBody = Static<typeof User>
@@ -15,7 +16,7 @@ type UserBody = Static<typeof User>
 export function createUserService(db: Database) {
   return {
     async create(appId: string, { name, attributes = {} }: Static<typeof NewUser>): Promise<UserBody> {
-      refuseUnstorable('attributes', attributes)
+      refuseTooLarge('attributes', attributes)
       const row = await db
         .insertInto('users')
         .values({ app_id: appId, id: newId(), name: name ?? null, attributes: JSON.stringify(attributes) })
@@ -52,7 +53,7 @@ export function createUserService(db: Database) {
       id: string,
       { name, attributes }: Static<typeof UserChange>,
     ): Promise<UserBody> {
-      if (attributes) refuseUnstorable('attributes', attributes)
+      if (attributes) refuseTooLarge('attributes', attributes)
       const row = await db
         .updateTable('users')
         .set({
@@ -92,7 +93,7 @@ export const toUser = (row: Selectable<Users>): UserBody => ({
   id: row.id,
   name: row.name,
   isSystem: row.is_system,
-  attributes: row.attributes as UserBody['attributes'],
+  attributes: parseAsWritten(row.attributes) as UserBody['attributes'],
   mergedInto: row.merged_into,
   createdAt: row.created_at.toISOString(),
   updatedAt: row.updated_at.toISOString(),

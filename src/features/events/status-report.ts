@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox'
-import { parseKeepingNumbers } from '../../platform/canonical-json.ts'
+import { parseExactly } from '../../platform/exact-numbers.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import type { NewEvent } from './append/prepare.ts'
 import type { StoredEvent } from './event.ts'
@@ -31,7 +31,7 @@ export function reportOn(
   now: number,
   limits: Limits,
 ): NewEvent {
-  const content = { originEventId: origin.id, report: parseKeepingNumbers(text) }
+  const content = { originEventId: origin.id, report: parseExactly(text) }
   const sent = readPayload(text, [0, text.length], '', limits)
   if (!isMessage(origin)) {
     const type = `${origin.type}.${report.status}`

@@ -1,20 +1,25 @@
-/** Tells of a value; undefined stands for one that is missing. */
+import { compareNumbers, ExactNumber, isNumber, settled } from '../../platform/exact-numbers.ts'
+
+/** Tells of a value, as `parseExactly` gives it; undefined stands for one that is missing. */
 export type PayloadMatches = (value: unknown) => boolean
 
 /** Compares with an operand; for an operand that it cannot take, says what it must be. */
 type Comparison = (operand: unknown) => PayloadMatches | string
 
 export const isStructure = (value: unknown): value is Record<string, unknown> | unknown[] =>
-  typeof value === 'object' && value !== null
+  typeof value === 'object' && value !== null && !(value instanceof ExactNumber)
+
+/** Payloads have no `ExactNumber` where a double will do, so that most are compared as JavaScript compares. */
+const settledScalar = (value: unknown): unknown => (value instanceof ExactNumber ? settled(value) : value)
 
 /** The operators that compare a value with data. */
 export const COMPARISONS: ReadonlyMap<string, Comparison> = new Map<string, Comparison>([
   ['eq', equalTo],
   ['ne', (operand) => not(equalTo(operand))],
-  ['gt', ordered((a, b) => a > b)],
-  ['gte', ordered((a, b) => a >= b)],
-  ['lt', ordered((a, b) => a < b)],
-  ['lte', ordered((a, b) => a <= b)],
+  ['gt', ordered((order) => order > 0)],
+  ['gte', ordered((order) => order >= 0)],
+  ['lt', ordered((order) => order < 0)],
+  ['lte', ordered((order) => order <= 0)],
   ['in', (operand) => (Array.isArray(operand) ? oneOf(operand) : NOT_A_LIST)],
   ['nin', (operand) => (Array.isArray(operand) ? not(oneOf(operand)) : NOT_A_LIST)],
   ['exists', exists],
@@ -65,8 +70,11 @@ function equalTo(operand: unknown, count = countOnce): PayloadMatches {
 
 function oneOf(operands: readonly unknown[]): PayloadMatches {
   const structures = operands.filter(isStructure).map(equalityWith)
-  const scalars = new Set(operands.filter((operand) => !isStructure(operand)))
+  const all = operands.filter((operand) => !isStructure(operand)).map(settledScalar)
+  const scalars = new Set(all.filter((operand) => !(operand instanceof ExactNumber)))
+  const exact = new Set(all.filter((operand) => operand instanceof ExactNumber).map(String))
   return (value) => {
+    if (value instanceof ExactNumber) return exact.has(String(value))
     if (!isStructure(value)) return scalars.has(value)
     return structures.some((equals) => equals(value, countOnce))
   }
@@ -87,7 +95,12 @@ const countOnce: Count = (value) => {
 
 /** Whether a JSON value means the same as the operand. Goes no deeper than the operand does. */
 function equalityWith(operand: unknown): (value: unknown, count: Count) => boolean {
-  if (!isStructure(operand)) return (value) => value === operand
+  if (!isStructure(operand)) {
+    const scalar = settledScalar(operand)
+    return scalar instanceof ExactNumber
+      ? (value) => value instanceof ExactNumber && compareNumbers(value, scalar) === 0
+      : (value) => value === scalar
+  }
   if (Array.isArray(operand)) {
     const items = operand.map(equalityWith)
     return (value, count) =>
@@ -103,10 +116,16 @@ function equalityWith(operand: unknown): (value: unknown, count: Count) => boole
     members.length === count(value)
 }
 
-function ordered(holds: (a: number | string, b: number | string) => boolean): Comparison {
+/** @param holds whether it holds for a value that is smaller (less than 0), equal (0) or greater */
+function ordered(holds: (order: number) => boolean): Comparison {
   return (operand) => {
-    if (typeof operand === 'number') return (value) => typeof value === 'number' && holds(value, operand)
-    if (typeof operand === 'string') return (value) => typeof value === 'string' && holds(value, operand)
+    if (isNumber(operand)) {
+      const number = settled(operand)
+      return (value) => isNumber(value) && holds(compareNumbers(value, number))
+    }
+    if (typeof operand === 'string') {
+      return (value) => typeof value === 'string' && holds(value === operand ? 0 : value < operand ? -1 : 1)
+    }
     return 'must be a number or a string'
   }
 }
@@ -124,9 +143,11 @@ function exists(operand: unknown): PayloadMatches | string {
 }
 
 function contains(operand: unknown): PayloadMatches {
-  const isElement = isStructure(operand) ? equalTo(operand, countMembers) : undefined
+  const wanted = settledScalar(operand)
+  const isElement =
+    isStructure(wanted) || wanted instanceof ExactNumber ? equalTo(wanted, countMembers) : undefined
   return (value) => {
-    if (Array.isArray(value)) return isElement ? value.some(isElement) : value.includes(operand)
+    if (Array.isArray(value)) return isElement ? value.some(isElement) : value.includes(wanted)
     return typeof value === 'string' && typeof operand === 'string' && value.includes(operand)
   }
 }

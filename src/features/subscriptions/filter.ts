@@ -35,20 +35,23 @@
  * `{"any": [{"type": "a"}, {"amount": {"gt": 5}}]}`. They may stand next to paths. Other operators may not
  * stand there. A payload's member called like an operator is written `payload.any`.
  *
- * **Numbers** are compared as doubles: 0.1 and 0.10 are equal, and so are -0 and 0.
+ * **With `$`.** Every operator may be written with a `$`, as in `{"amount": {"$gt": 5}}`; `$or` is `any`, and
+ * `$and` is `all`. Any other name that begins with `$` is refused; a payload's member of such a name is written
+ * with the path that leads to it: `payload.$ref`, `customer.$gt`.
+ *
+ * **Numbers** are compared by their decimal values, whatever their size: 1.0, 1 and 1e0 are equal, -0 and 0 are,
+ * and 9007199254740993 is greater than 9007199254740992.
  *
  * **Limits.** 100 conditions, which are the operators that compare and the values that are short for `eq`;
  * 10 levels, where the filter is the first and each object or array in it is one deeper than what it stands in,
  * without counting the lists of `any` and `all`; 20 segments and 500 characters (UTF-16 code units) of a whole
  * path, without the prefix; 8,192 bytes of JSON; 10 `contains`, of texts of at most 200 characters, because each
- * may look through the whole payload. No text has a zero character or half of a surrogate pair in it, which could
- * not be stored, and no number is beyond what a double can hold.
+ * may look through the whole payload.
  */
 import type { Violation } from '../../platform/json-schema/json-schema.ts'
 import { escapePointer } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { AnyObject } from '../../platform/http/schemas.ts'
-import { isStorable } from '../../platform/postgres/storable.ts'
 import { allOf, always, anyOf, at, COMPARISONS, isStructure, not } from './filter-operators.ts'
 import type { PayloadMatches } from './filter-operators.ts'
 
@@ -58,8 +61,8 @@ export type { PayloadMatches }
 export const PayloadFilter = AnyObject({
   description:
     'Which payloads are meant: paths into the payload with values or operators (`eq`, `ne`, `gt`, `gte`, ' +
-    '`lt`, `lte`, `in`, `nin`, `exists`, `startsWith`, `endsWith`, `contains`, `any`, `all`, `not`), which ' +
-    'must all hold. `{}` matches every payload.',
+    '`lt`, `lte`, `in`, `nin`, `exists`, `startsWith`, `endsWith`, `contains`, `any`, `all`, `not`, each also ' +
+    'with a `$` before it), which must all hold. `{}` matches every payload.',
   examples: [{ 'customer.country': 'DE', amount: { gte: 100 } }],
 })
 
@@ -75,10 +78,18 @@ const MAX_PATH_CHARACTERS = 500
 const MAX_BYTES = 8_192
 const PREFIX = 'payload'
 const LOGIC = new Set(['any', 'all', 'not'])
+const SIGN = '$'
+/** What people know from other filters. */
+const ALIASES: ReadonlyMap<string, string> = new Map([
+  ['$or', 'any'],
+  ['$and', 'all'],
+])
 
 /**
- * Makes a function of a filter. It takes any JSON value, parsed, and never throws; what it costs grows with
- * the payload and with the filter only.
+ * Makes a function of a filter. It takes any JSON value, parsed by `parseExactly`, and never throws; what it costs
+ * grows with the payload and with the filter only.
+ *
+ * @param filter parsed, with its numbers kept
  *
  * @throws Problem `invalid-filter` listing each violation with JSON pointers that begin with `/filter`; of a
  *   filter that is too large or much too deep only that is said
@@ -113,10 +124,21 @@ const isDeeperThan = (levels: number, value: unknown): boolean =>
   isStructure(value) &&
   (levels === 0 || Object.values(value).some((member) => isDeeperThan(levels - 1, member)))
 
-const TOO_DEEP = `is nested deeper than ${MAX_DEPTH} levels`
-const NOT_STORABLE = 'holds a zero character or half of a surrogate pair'
+const MAX_SHOWN = 100
+const shortened = (path: string): string =>
+  path.length > MAX_SHOWN ? `${path.slice(0, MAX_SHOWN).toWellFormed()}…` : path
 
-const isOperator = (name: string): boolean => COMPARISONS.has(name) || LOGIC.has(name)
+const TOO_DEEP = `is nested deeper than ${MAX_DEPTH} levels`
+const NO_OPERATOR =
+  `is no operator; the operators are ${[...COMPARISONS.keys(), ...LOGIC].map((name) => SIGN + name).join(', ')}, ` +
+  `each with or without ${SIGN}, and $or and $and`
+
+/** The operator that a name stands for, if any. */
+function operatorOf(name: string): string | undefined {
+  const operator = ALIASES.get(name) ?? (name.startsWith(SIGN) ? name.slice(SIGN.length) : name)
+  return COMPARISONS.has(operator) || LOGIC.has(operator) ? operator : undefined
+}
+
 const isObject = (value: unknown): value is Record<string, unknown> =>
   isStructure(value) && !Array.isArray(value)
 
@@ -149,8 +171,9 @@ class FilterReader {
     return allOf(
       Object.entries(filter).map(([name, value]) => {
         const inside = below(place, name)
-        if (LOGIC.has(name)) return this.#readLogic(name, value, inside, this.readFilter)
-        if (!isOperator(name)) return this.#readMember(name, value, inside)
+        const operator = operatorOf(name)
+        if (operator === undefined) return this.#readMember(name, value, inside)
+        if (LOGIC.has(operator)) return this.#readLogic(operator, value, inside, this.readFilter)
         return this.#refuse(
           inside,
           `is an operator, which needs a path; a member of the payload is written ${PREFIX}.${name}`,
@@ -160,7 +183,10 @@ class FilterReader {
   }
 
   #readMember(name: string, value: unknown, place: Place): PayloadMatches {
-    if (!isStorable(JSON.stringify(name))) return this.#refuse(place, NOT_STORABLE)
+    if (name.startsWith(SIGN)) {
+      const path = [PREFIX, ...(place.path ?? []), name].join('.')
+      return this.#refuse(place, `${NO_OPERATOR}; a member of the payload is written ${shortened(path)}`)
+    }
     const segments = name.split('.')
     if (segments.includes('')) return this.#refuse(place, 'is a path with an empty segment')
     if (place.path === undefined && segments[0] === PREFIX) segments.shift()
@@ -178,7 +204,12 @@ class FilterReader {
     if (!isObject(value)) return this.#readComparison('eq', value, place)
     if (this.#isTooDeep(place)) return always
     const members = Object.entries(value)
-    const operators = members.filter(([name]) => isOperator(name))
+    const operators = members.filter(([name]) => operatorOf(name) !== undefined)
+    const unknown = members.filter(([name]) => name.startsWith(SIGN) && operatorOf(name) === undefined)
+    if (unknown.length > 0) {
+      for (const [name, operand] of unknown) this.#readMember(name, operand, below(place, name))
+      return always
+    }
     if (operators.length > 0 && operators.length < members.length) {
       const names = operators.map(([name]) => name).join(', ')
       return this.#refuse(
@@ -190,10 +221,11 @@ class FilterReader {
     return allOf(
       members.map(([name, operand]) => {
         const inside = below(place, name)
-        if (operators.length === 0) return this.#readMember(name, operand, inside)
-        return LOGIC.has(name)
-          ? this.#readLogic(name, operand, inside, this.#readValue)
-          : this.#readComparison(name, operand, inside)
+        const operator = operatorOf(name)
+        if (operator === undefined) return this.#readMember(name, operand, inside)
+        return LOGIC.has(operator)
+          ? this.#readLogic(operator, operand, inside, this.#readValue)
+          : this.#readComparison(operator, operand, inside)
       }),
     )
   }
@@ -216,21 +248,13 @@ class FilterReader {
     }
     const matches = COMPARISONS.get(name)?.(operand) ?? always
     if (typeof matches === 'string') return this.#refuse(place, matches)
-    this.#checkData(operand, place)
+    this.#checkDepth(operand, place)
     return matches
   }
 
-  #checkData(value: unknown, place: Place): void {
-    if (isStructure(value)) {
-      if (this.#isTooDeep(place)) return
-      for (const [name, member] of Object.entries(value)) {
-        const inside = below(place, name)
-        if (isStorable(JSON.stringify(name))) this.#checkData(member, inside)
-        else this.#refuse(inside, NOT_STORABLE)
-      }
-    } else if (typeof value === 'number' && !Number.isFinite(value)) {
-      this.#refuse(place, 'is a number beyond what can be stored')
-    } else if (!isStorable(JSON.stringify(value))) this.#refuse(place, NOT_STORABLE)
+  #checkDepth(value: unknown, place: Place): void {
+    if (!isStructure(value) || this.#isTooDeep(place)) return
+    for (const [name, member] of Object.entries(value)) this.#checkDepth(member, below(place, name))
   }
 
   #isTooDeep(place: Place): boolean {

@@ -18,8 +18,9 @@ export interface RoutedSubscription {
 /** What is looked at of an event. */
 export interface RoutedEvent {
   type: string
-  payloadValue: unknown
   orgid?: string | undefined
+  /** As `parseExactly` gives it; asked only when something depends on it. */
+  payload: () => unknown
 }
 
 /** Which events a subscription gets, and in which order. */
@@ -37,7 +38,7 @@ export function compileRoute({ id, patterns, filter, ordering }: RoutedSubscript
   return {
     subscriptionId: id,
     matchesType: compilePatterns(patterns),
-    accepts: ({ payloadValue }) => passes?.(payloadValue ?? {}) ?? true,
+    accepts: ({ payload }) => passes?.(payload() ?? {}) ?? true,
     orderingKey: compileKey(ordering),
   }
 }
@@ -49,7 +50,7 @@ function compileKey(ordering: Flow['ordering'] | null): Route['orderingKey'] {
   if (key === 'type') return ({ type }) => type
   if (key === 'orgid') return ({ orgid }) => orgid ?? null
   const [, ...names] = key.split('.')
-  return ({ payloadValue }) => keyText(names.reduce(member, payloadValue))
+  return ({ payload }) => keyText(names.reduce(member, payload()))
 }
 
 const member = (value: unknown, name: string): unknown =>

@@ -39,6 +39,7 @@ export const subscriptionRoutes =
         change: SubscriptionChange,
         query: Type.Object({}),
       },
+      asWritten: ['filter'],
       problems: ['invalid-destination', 'invalid-filter', 'invalid-transformation', 'invalid-subscription'],
       about: {
         create:

@@ -1,5 +1,6 @@
 import { sql, type ExpressionBuilder } from 'kysely'
 import type { Static } from '@sinclair/typebox'
+import { parseAsWritten } from '../../platform/exact-numbers.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { DB } from '../../platform/postgres/tables.ts'
 import type { DestinationSettings } from '../destinations/index.ts'
@@ -54,7 +55,7 @@ export function toSubscription(row: Row): SubscriptionBody {
     name: row.name,
     eventPatterns: row.event_patterns,
     destination: row.destination as DestinationSettings,
-    filter: row.filter as Record<string, unknown> | null,
+    filter: row.filter === null ? null : (parseAsWritten(row.filter) as Record<string, unknown>),
     transformation: row.transformation,
     retrySchedule: row.retry_schedule,
     rateLimit: flow.rateLimit ?? null,

@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { parseAsWritten } from '../exact-numbers.ts'
+import { memberSlice, nestedDeeperThan } from '../json-slices.ts'
 import { Problem } from './problems.ts'
 
 declare module 'fastify' {
@@ -40,4 +42,26 @@ export function addJsonType(app: FastifyInstance, mediaType: string): void {
       done(new Problem('invalid-json', `The body is not valid JSON: ${(error as Error).message}.`))
     }
   })
+}
+
+/** What is nested deeper is nowhere taken, and could overflow the stack before it is refused. */
+const MAX_DEPTH = 1_000
+
+/**
+ * The body of a request with some of its members as `parseAsWritten` gives them, for what is kept as it was sent.
+ *
+ * @param names of members that may be any JSON
+ */
+export function bodyAsWritten<Body extends object>(
+  request: FastifyRequest,
+  ...names: (keyof Body & string)[]
+): Body {
+  const { bodyText } = request
+  const body = { ...(request.body as Body) }
+  for (const name of names) {
+    const slice = Object.hasOwn(body, name) ? memberSlice(bodyText, name) : undefined
+    if (slice === undefined || nestedDeeperThan(MAX_DEPTH, bodyText, slice)) continue
+    body[name] = parseAsWritten(bodyText.slice(...slice)) as Body[typeof name]
+  }
+  return body
 }

@@ -3,6 +3,7 @@ import type { FastifyPluginAsync, FastifyRequest } from 'fastify'
 import { appIdOf, type Scope } from './auth.ts'
 import { ID_CURSOR, pageOf, pageQuery, pageSize, readCursor, type Page } from './pagination.ts'
 import type { ProblemName } from './problems.ts'
+import { bodyAsWritten } from './raw-json.ts'
 import { BODY_PROBLEMS, ref, responses, Uuid } from './schemas.ts'
 
 /** Records of an app that are created, listed, read, changed and deleted under one path. */
@@ -29,6 +30,8 @@ export interface Resource<
     /** Query parameters of the list, beside those of every list. */
     query: Query
   }
+  /** Members that may be any JSON, and whose numbers are kept as they are written. */
+  asWritten?: readonly string[]
   /** What creating and changing may be refused for, beside the body's form. */
   problems: readonly ProblemName[]
   /** What each operation is for and when to use it, for the document. */
@@ -56,10 +59,12 @@ export const resourceRoutes =
     resource: Resource<Item, New, Change, Query>,
   ): FastifyPluginAsync =>
   async (app) => {
-    const { path, words, name, access, schemas, problems, about, service } = resource
+    const { path, words, name, access, schemas, asWritten = [], problems, about, service } = resource
     const tags = [resource.tag]
     const read = { access: access.read }
     const write = { access: access.write }
+    const bodyOf = (request: FastifyRequest): object =>
+      bodyAsWritten<Record<string, unknown>>(request, ...asWritten)
     const one = `${path}/:id`
     const created = schemas.created ?? schemas.item
     for (const schema of new Set([schemas.item, created])) app.addSchema(schema)
@@ -78,7 +83,7 @@ export const resourceRoutes =
         },
       },
       async (request, reply) =>
-        reply.code(201).send(await service.create(appIdOf(request), request.body as Static<New>)),
+        reply.code(201).send(await service.create(appIdOf(request), bodyOf(request) as Static<New>)),
     )
 
     app.get(
@@ -138,7 +143,7 @@ export const resourceRoutes =
           response: responses({ 200: ref(schemas.item) }, [...BODY_PROBLEMS, 'not-found', ...problems]),
         },
       },
-      async (request) => service.change(appIdOf(request), idOf(request), request.body as Static<Change>),
+      async (request) => service.change(appIdOf(request), idOf(request), bodyOf(request) as Static<Change>),
     )
 
     app.delete(

@@ -148,7 +148,7 @@ export interface EventTypeSchemas {
   app_id: string
   created_at: Generated<Timestamp>
   event_type_id: string
-  json_schema: Json
+  json_schema: string
   version: number
 }
 
@@ -157,7 +157,7 @@ export interface Files {
   created_at: Generated<Timestamp>
   filename: string
   id: string
-  metadata: Generated<Json>
+  metadata: Generated<string>
   mime_type: string | null
   sha256: string | null
   size_bytes: number | null
@@ -271,7 +271,7 @@ export interface Subscriptions {
   disabled_at: Timestamp | null
   disabled_reason: string | null
   event_patterns: string[]
-  filter: Json | null
+  filter: string | null
   flow: Json | null
   id: string
   name: string
@@ -306,7 +306,7 @@ export interface SubscriptionStates {
 
 export interface Users {
   app_id: string
-  attributes: Generated<Json>
+  attributes: Generated<string>
   created_at: Generated<Timestamp>
   id: string
   is_system: Generated<boolean>

@@ -172,7 +172,7 @@ t.test('topics and rooms of events', async (t) => {
     })
     const texts = ['', ' ', '../x', 'a/b', 'a b', 'a,b', '*', '**', 'ü', '\n', 'x\n', '\0', 'a\0', '\\', '😀']
     const long = ['x'.repeat(129), 'x'.repeat(100_000)]
-    const numbers = ['1e21', '1.5', '12345678901234567890', '-1e400']
+    const numbers = ['1e21', '1.5', '1234567890123456789012', '-1e400']
     const others = ['null', '{}', '[]', '["a"]', '{"toString":"a"}', '{"id":"a"}', '{"length":1}']
     const values = [...[...texts, ...long].map((text) => JSON.stringify(text)), ...numbers, ...others]
     for (const value of values) {
@@ -188,6 +188,7 @@ t.test('topics and rooms of events', async (t) => {
     const good: [payload: string, row: string[]][] = [
       ['{"id":"..","a":{"b":true},"lines":[-5]}', ['t/..', 'r/..', 'deep/true', 'lines/-5']],
       ['{"id":9007199254740991}', ['t/9007199254740991', 'r/9007199254740991']],
+      ['{"id":12345678901234567890}', ['t/12345678901234567890', 'r/12345678901234567890']],
       ['{"id":"1","id":"2"}', ['t/2', 'r/2']],
       ['{"a":{"b":"c"}}', ['order.shipped', 'deep/c']],
     ]

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseTemplate } from '../../../src/features/events/types/templates.ts'
+import { exactNumber } from '../../../src/platform/exact-numbers.ts'
 import { compileRooms } from '../../../src/features/events/types/rooms.ts'
 import { isRoom, isSegment } from '../../../src/platform/rooms/names.ts'
 
@@ -11,6 +12,8 @@ t.test('what a template makes of a payload', async (t) => {
     number: 17,
     below: -3,
     zero: -0,
+    id64: exactNumber('-813683310949021977'),
+    whole: exactNumber('813683310949021977.0e1'),
     yes: true,
     no: false,
     order: { id: 'B-2', lines: [{ sku: 'c.3' }] },
@@ -27,6 +30,7 @@ t.test('what a template makes of a payload', async (t) => {
     ['{payload.id}.json/x', 'A-1.json/x'],
     ['a{payload.number}b', 'a17b'],
     ['{payload.below}/{payload.zero}/{payload.yes}/{payload.no}', '-3/0/true/false'],
+    ['{payload.id64}/{payload.whole}', '-813683310949021977/8136833109490219770'],
     ['{payload.order.id}', 'B-2'],
     ['{payload.order.lines.0.sku}', 'c.3'],
     ['{payload.odd name}', 'x'],
@@ -71,7 +75,8 @@ t.test('a place that is filled with what is no segment makes no name', async (t)
     '%2f',
   ]
   const long = ['x'.repeat(129), 'x'.repeat(1_000_000)]
-  const numbers = [1.5, 1e21, -1e21, 2 ** 53, Number.NaN, Infinity]
+  const inexact = ['1e400', '-1e-400', '0.30000000000000001', '1234567890123456789012']
+  const numbers = [1.5, 1e21, -1e21, Number.NaN, Infinity, ...inexact.map(exactNumber)]
   const others: unknown[] = [null, undefined, {}, [], ['a'], { toString: () => 'a' }, { id: 'a' }]
   const values: unknown[] = [...texts, ...long, ...numbers, ...others]
   for (const template of ['{payload.id}', 'a/{payload.id}', 'a-{payload.id}', '{payload.id}-b/c']) {

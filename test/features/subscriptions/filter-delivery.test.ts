@@ -94,6 +94,61 @@ t.test('a filter decides on what is owed, however the event came', async (t) => 
   )
 })
 
+t.test('filters are kept as they are written, and tell numbers apart that doubles do not', async (t) => {
+  const service = await startService(t, { worker: false })
+  const client = await service.client()
+  const filters = {
+    one: '{"id":{"eq":813683310949021977}}',
+    beyond: '{"$or":[{"id":{"$gt":813683310949021977}},{"id":1.10}]}',
+    huge: '{"payload.id":{"in":[1e400,"\\u0000\\ud800"]}}',
+  }
+  const ids: Record<string, string> = {}
+  for (const [name, filter] of Object.entries(filters)) {
+    const rest = `"name":"x","eventPatterns":["*"],"destination":{"type":"webhook","url":"${NOWHERE.url}"}`
+    const made = await client.post('/subscriptions', `{"filter":${filter},${rest}}`)
+    t.equal(made.status, 201, made.text)
+    const path = `/subscriptions/${made.body.id}`
+    const answers = [made, await client.patch(path, `{"filter":${filter}}`), await client.get(path)]
+    for (const { text } of answers) t.ok(text.includes(`"filter":${filter}`), text)
+    ids[name] = made.body.id
+  }
+  const events = ['813683310949021977', '813683310949021978', '1.1', '10E+399', '"\\u0000\\ud800"', '1e401']
+  const appended: string[] = []
+  for (const id of events) {
+    const { body } = await client.post('/events', `{"type":"a.b","payload":{"id":${id}}}`)
+    appended.push(body.id)
+  }
+  const owed = async (name: string) =>
+    (await owedIds(client, ids[name] ?? '')).map((id) => events[appended.indexOf(id)])
+  t.strictSame(await owed('one'), ['813683310949021977'])
+  t.strictSame(await owed('beyond'), ['813683310949021978', '1.1', '10E+399', '1e401'])
+  t.strictSame(await owed('huge'), ['10E+399', '"\\u0000\\ud800"'])
+})
+
+t.test(
+  'a member that begins with $ and is no operator is refused with the operators there are',
+  async (t) => {
+    const service = await startService(t, { worker: false })
+    const client = await service.client()
+    const input = { name: 'filtered', eventPatterns: ['*'], destination: NOWHERE }
+    const made = await client.post('/subscriptions', { ...input, filter: { amount: { $gt: 5 } } })
+    t.equal(made.status, 201)
+    const refusals = [
+      await client.post('/subscriptions', { ...input, filter: { amount: { $regex: 'x' } } }),
+      await client.patch(`/subscriptions/${made.body.id}`, { filter: { amount: { $regex: 'x' } } }),
+    ]
+    for (const answer of refusals) {
+      const pointers = ['/filter/amount/$regex']
+      expectProblem(t, answer, { status: 422, type: 'invalid-filter', pointers }, 'refused')
+      t.match(answer.text, /is no operator; the operators are \$eq, \$ne, \$gt, /)
+    }
+    const { body: five } = await client.post('/events', { type: 'a.b', payload: { amount: 5 } })
+    const { body: six } = await client.post('/events', { type: 'a.b', payload: { amount: 6 } })
+    t.notSame(five.id, six.id)
+    t.strictSame(await owedIds(client, made.body.id), [six.id])
+  },
+)
+
 t.test('events without a payload are filtered as empty ones', async (t) => {
   const service = await startService(t, { worker: false })
   const client = await service.client()

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict'
+import fc from 'fast-check'
 import t from 'tap'
 import { compileFilter } from '../../../src/features/subscriptions/filter.ts'
+import { parseAsWritten, parseExactly } from '../../../src/platform/exact-numbers.ts'
 import { Problem } from '../../../src/platform/http/problems.ts'
+import { NUMBER_TEXT, orderOf } from '../../helpers/numbers.ts'
 
 const parse = (json: string): Record<string, unknown> => JSON.parse(json) as Record<string, unknown>
 
@@ -187,23 +190,95 @@ t.test('each thing that is wrong is named, with where it stands', async (t) => {
     [{ a: { '.b': 1 } }, '/filter/a/.b', /an empty segment/],
     [{ 'a/b~c': { exists: 1 } }, '/filter/a~1b~0c/exists', /true or false/],
     [parse('{"__proto__": {"exists": 1}}'), '/filter/__proto__/exists', /true or false/],
-    [{ 'a\0': 1 }, '/filter/a\0', /zero character/],
-    [{ a: '\ud800' }, '/filter/a', /half of a surrogate pair/],
-    [{ a: { in: [1, { b: '\0' }] } }, '/filter/a/in/1/b', /zero character/],
-    [{ a: { eq: { '\udfff': 1 } } }, '/filter/a/eq/\udfff', /half of a surrogate pair/],
-    [parse('{"a": {"gt": 1e400}}'), '/filter/a/gt', /a number beyond/],
-    [parse('{"a": [1, -1e400]}'), '/filter/a/1', /a number beyond/],
+    [{ $gt: 5 }, '/filter/$gt', /needs a path.*payload\.\$gt/],
+    [{ a: { gte: 1, b: 2, $any: [1] } }, '/filter/a', /operators \(gte, \$any\) next to other names/],
+    [{ $nor: [{ a: 1 }] }, '/filter/$nor', /no operator.*\$eq, \$ne, .*\$any, \$all, \$not.*payload\.\$nor/],
+    [{ a: { $regex: 'x' } }, '/filter/a/$regex', /no operator.*payload\.a\.\$regex/],
+    [{ a: { gt: 1, $size: 2 } }, '/filter/a/$size', /no operator/],
+    [{ $or: [{ a: { b: { $c: 1 } } }] }, '/filter/$or/0/a/b/$c', /payload\.a\.b\.\$c/],
+    [{ '$gt.a': 1 }, '/filter/$gt.a', /no operator/],
+    [{ payload: { $ref: 1 } }, '/filter/payload/$ref', /payload\.\$ref/],
+    [{ $$gt: 1 }, '/filter/$$gt', /no operator/],
+    [{ a: { $: 1 } }, '/filter/a/$', /no operator/],
+    [{ a: { $and: 5 } }, '/filter/a/$and', /a list of conditions/],
   ]
   for (const [filter, pointer, detail] of cases) {
     const violations = violationsOf(filter)
     t.equal(violations.length, 1, JSON.stringify(filter))
     t.match(violations[0], [pointer, detail])
   }
-  t.match(
-    compileFilter({ a: '\ud83d\ude00\\u0000', 'any.b': 1, 'constructor.eq': 2 }),
-    Function,
-    'but not what only looks like it',
+})
+
+t.test('operators are taken with and without a $', async (t) => {
+  const cases: [filter: Record<string, unknown>, expected: boolean][] = [
+    [{ 'order.total': { $gt: 5 } }, true],
+    [{ 'order.total': { $gt: 200 } }, false],
+    [{ 'order.total': { $gte: 120.5, lt: 121 } }, true],
+    [{ 'order.total': { $gte: 120.5, $lt: 120.5 } }, false],
+    [{ 'order.id': { $in: ['o-1'], $nin: ['o-2'], $ne: 'o-3', $startsWith: 'o', $endsWith: '1' } }, true],
+    [{ 'order.gone': { $exists: false }, 'order.note': { $eq: null } }, true],
+    [{ 'customer.tags': { $contains: 'vip' } }, true],
+    [{ $or: [{ 'order.id': 'o-2' }, { 'order.total': { $gt: 5 } }] }, true],
+    [{ $or: [{ 'order.id': 'o-2' }] }, false],
+    [{ $and: [{ 'order.id': 'o-1' }, { $not: { 'order.paid': false } }] }, true],
+    [{ $any: [{ 'order.id': 'o-1' }], $all: [{}], 'order.total': { $not: { $lt: 5 } } }, true],
+    [{ 'order.total': { $or: [5, { $gt: 100 }] } }, true],
+    [{ 'order.total': { $and: [{ $gt: 100 }, { $lt: 110 }] } }, false],
+  ]
+  for (const [filter, expected] of cases) {
+    t.equal(compileFilter(filter)(PAYLOAD), expected, JSON.stringify(filter))
+  }
+  const named = parse('{"$gt": 5, "$ref": {"$id": "x"}, "or": 1, "a": {"$or": [1]}}')
+  const reached = [
+    { 'payload.$gt': 5 },
+    { 'payload.$ref.$id': 'x' },
+    { or: 1 },
+    { 'a.$or': [1] },
+    { 'a.$or.0': 1 },
+  ]
+  for (const filter of [...reached, { 'payload.$gt': { $gt: 4 } }, { a: { $eq: { $or: [1] } } }]) {
+    t.equal(compileFilter(filter)(named), true, JSON.stringify(filter))
+  }
+})
+
+t.test('numbers are compared exactly, whatever their size and however they are written', async (t) => {
+  fc.assert(
+    fc.property(NUMBER_TEXT, NUMBER_TEXT, (own, other) => {
+      const payload = parseExactly(`{"a":${own},"list":["x",{"a":${own}},${own}]}`)
+      const holds = (filter: string): boolean =>
+        compileFilter(parseAsWritten(filter) as Record<string, unknown>)(payload)
+      const order = orderOf(own, other)
+      const expected = {
+        eq: order === 0,
+        ne: order !== 0,
+        gt: order > 0,
+        gte: order >= 0,
+        lt: order < 0,
+        lte: order <= 0,
+      }
+      for (const [name, is] of Object.entries(expected)) {
+        assert.equal(holds(`{"a":{"${name}":${other}}}`), is, `${own} ${name} ${other}`)
+      }
+      assert.equal(holds(`{"a":${other}}`), order === 0)
+      assert.equal(holds(`{"a":{"in":["x",${other},[1]]}}`), order === 0)
+      assert.equal(holds(`{"a":{"nin":[${other}]}}`), order !== 0)
+      assert.equal(holds(`{"list":{"contains":${other}}}`), order === 0)
+      assert.equal(holds(`{"list":{"contains":{"a":${other}}}}`), order === 0)
+      assert.equal(holds(`{"list":["x",{"a":${other}},${other}]}`), order === 0)
+    }),
+    { numRuns: 2_000 },
   )
+  const near = compileFilter(parseAsWritten('{"id":813683310949021977}') as Record<string, unknown>)
+  t.equal(near(parseExactly('{"id":813683310949021977}')), true)
+  t.equal(near(parseExactly('{"id":813683310949021978}')), false)
+})
+
+t.test('texts may hold whatever JSON texts may', async (t) => {
+  for (const text of ['\0', '\ud800', '\udfff\ud800', 'a\0b']) {
+    t.equal(compileFilter({ a: text })({ a: text }), true)
+    t.equal(compileFilter({ [text]: { contains: text.slice(0, 1) } })({ [text]: text }), true)
+    t.equal(compileFilter({ a: text })({ a: '\ufffd' }), false)
+  }
 })
 
 t.test('everything that is wrong is listed, up to a hundred', async (t) => {

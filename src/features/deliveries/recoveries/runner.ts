@@ -1,6 +1,7 @@
 import { sql, type Selectable } from 'kysely'
 import type { Running } from '../../../feature.ts'
 import { newId } from '../../../platform/ids.ts'
+import { parseExactly } from '../../../platform/exact-numbers.ts'
 import type { Log } from '../../../platform/log.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import type { Recoveries } from '../../../platform/postgres/tables.ts'
@@ -128,7 +129,8 @@ async function replay(transaction: Database, row: Row, graceMs: number): Promise
   const deliveries = events
     .filter(({ type }) => isAsked(type) && route.matchesType(type))
     .map(({ id, position, type, payload, orgid }) => {
-      const routed = { type, payloadValue: JSON.parse(payload) as unknown, orgid: orgid ?? undefined }
+      const value = parseExactly(payload)
+      const routed = { type, payload: () => value, orgid: orgid ?? undefined }
       return { id: newId(), event: { id, position }, routed }
     })
     .filter(({ routed }) => route.accepts(routed))
@@ -174,7 +176,7 @@ async function routeOf(transaction: Database, appId: string, id: string): Promis
     compileRoute({
       id: row.id,
       patterns: row.event_patterns,
-      filter: row.filter as Record<string, unknown> | null,
+      filter: row.filter === null ? null : (parseExactly(row.filter) as Record<string, unknown>),
       ordering: (row.flow as Flow | null)?.ordering ?? null,
     })
   )

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { canonicalJson, parseKeepingNumbers } from '../../../platform/canonical-json.ts'
+import { canonicalJson } from '../../../platform/canonical-json.ts'
+import { exactly, parseExactly } from '../../../platform/exact-numbers.ts'
 import type { Violation } from '../../../platform/json-schema/json-schema.ts'
 import { notFound, Problem } from '../../../platform/http/problems.ts'
 import { comparableAttributes } from '../../../platform/cloud-event-json.ts'
@@ -123,7 +124,8 @@ export function prepareEvents(
     const type = routing.typeOf(event.type)
     if (!type) throw new Error(`The type ${event.type} was not registered.`)
     const edges = event.edges ?? []
-    const observed = type.roomsOf?.(event.payloadValue)
+    const payload = once(() => exactly(event.payload, event.payloadValue))
+    const observed = type.roomsOf?.(payload())
     return {
       id: event.id ?? newId(),
       eventTypeId: type.id,
@@ -140,17 +142,24 @@ export function prepareEvents(
       topic: observed?.topic ?? null,
       rooms: observed?.rooms ?? null,
       keys: keys[index] ?? [],
-      deliveries: deliveriesOf(event, routing),
+      deliveries: deliveriesOf(event, payload, routing),
     }
   })
 }
 
-function deliveriesOf(event: NewEvent, routing: Routing): PreparedDelivery[] {
-  const { type, addressedTo } = event
+/** Looking for numbers that need care takes time, and most events are asked nothing that depends on it. */
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined
+  return () => (made ??= { value: make() }).value
+}
+
+function deliveriesOf(event: NewEvent, payload: () => unknown, routing: Routing): PreparedDelivery[] {
+  const { type, orgid, addressedTo } = event
+  const routed = { type, orgid, payload }
   const owed: PreparedDelivery[] = []
   for (const route of routing.routesOf(type)) {
-    if (!route.accepts(event)) continue
-    owed.push({ id: newId(), subscriptionId: route.subscriptionId, orderingKey: route.orderingKey(event) })
+    if (!route.accepts(routed)) continue
+    owed.push({ id: newId(), subscriptionId: route.subscriptionId, orderingKey: route.orderingKey(routed) })
   }
   if (addressedTo !== undefined) {
     if (!routing.isAddressable(addressedTo)) throw notFound('platform connection')
@@ -252,6 +261,6 @@ function contentHash(event: NewEvent): Buffer {
   const { payload, payloadValue: _parsed, ownKey: _key, pointers: _places, context, ...rest } = event
   const attributes = context !== undefined && { context: comparableAttributes(context) }
   return createHash('sha256')
-    .update(canonicalJson({ ...rest, ...attributes, payload: parseKeepingNumbers(payload) }))
+    .update(canonicalJson({ ...rest, ...attributes, payload: parseExactly(payload) }))
     .digest()
 }

@@ -6,6 +6,7 @@ import {
   SchemaError,
   type Validate,
 } from '../../../platform/json-schema/json-schema.ts'
+import { parseExactly } from '../../../platform/exact-numbers.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import { compileRoute, type Flow, type Route } from '../../subscriptions/index.ts'
 import { GLOBAL_SCHEMA_VERSION } from '../types/global-schemas.ts'
@@ -94,7 +95,7 @@ export function createRoutingCache(db: Database): RoutingCache {
     const types = new Map(
       (JSON.parse(row.types) as LoadedType[]).map((type) => [type.name, toRouted(appId, type)]),
     )
-    const all = JSON.parse(row.subscriptions) as LoadedSubscription[]
+    const all = parseExactly(row.subscriptions) as LoadedSubscription[]
     const addressable = new Set(all.filter(({ addressed }) => addressed).map(({ id }) => id))
     const routes = all.filter(({ addressed }) => !addressed).map(compileRoute)
     return {

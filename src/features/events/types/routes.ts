@@ -1,7 +1,8 @@
-import { Type } from '@sinclair/typebox'
+import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { appIdOf } from '../../../platform/http/auth.ts'
 import { pageOf, pageQuery, pageSize, readCursor } from '../../../platform/http/pagination.ts'
+import { bodyAsWritten } from '../../../platform/http/raw-json.ts'
 import { BODY_PROBLEMS, ref, responses, Uuid } from '../../../platform/http/schemas.ts'
 import { EventType, EventTypeChange, NewEventType } from '../schemas.ts'
 import { PLACE_CURSOR, type EventTypeService } from './service.ts'
@@ -37,7 +38,15 @@ export const eventTypeRoutes =
           ]),
         },
       },
-      async (request, reply) => reply.code(201).send(await eventTypes.create(appIdOf(request), request.body)),
+      async (request, reply) =>
+        reply
+          .code(201)
+          .send(
+            await eventTypes.create(
+              appIdOf(request),
+              bodyAsWritten<Static<typeof NewEventType>>(request, 'jsonSchema'),
+            ),
+          ),
     )
 
     app.get(
@@ -97,7 +106,12 @@ export const eventTypeRoutes =
           ]),
         },
       },
-      async (request) => eventTypes.change(appIdOf(request), request.params.id, request.body),
+      async (request) =>
+        eventTypes.change(
+          appIdOf(request),
+          request.params.id,
+          bodyAsWritten<Static<typeof EventTypeChange>>(request, 'jsonSchema'),
+        ),
     )
 
     app.delete(

@@ -6,8 +6,8 @@ import { raiseVersion } from '../../apps/index.ts'
 import { notFound, Problem } from '../../../platform/http/problems.ts'
 import { toPage, type Page } from '../../../platform/http/pagination.ts'
 import { newId } from '../../../platform/ids.ts'
+import { parseAsWritten } from '../../../platform/exact-numbers.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
-import { isStorable } from '../../../platform/postgres/storable.ts'
 import type { DB } from '../../../platform/postgres/tables.ts'
 import type { EventType, EventTypeChange, NewEventType } from '../schemas.ts'
 import { GLOBAL_SCHEMA_VERSION } from './global-schemas.ts'
@@ -224,13 +224,11 @@ function refuseGlobal(type: EventTypeBody): void {
   if (type.isGlobal) throw new Problem('conflict', `"${type.name}" is built in and cannot be changed.`)
 }
 
+/** Schemas are evaluated with doubles: what a schema says of a number is not exact beyond them. */
 function checkSchema(schema: object | null): void {
   if (schema === null) return
-  if (!isStorable(JSON.stringify(schema))) {
-    throw new Problem('invalid-schema', 'The schema holds a zero character or half of a surrogate pair.')
-  }
   try {
-    compileSchema(schema)
+    compileSchema(JSON.parse(JSON.stringify(schema)) as object)
   } catch (error) {
     if (error instanceof SchemaError) throw new Problem('invalid-schema', error.message)
     throw error
@@ -261,6 +259,11 @@ const fromGlobal = ({
   updatedAt: null,
 })
 
+function readSchema(text: string | null): Pick<EventTypeBody, 'jsonSchema' | 'schemaWarnings'> {
+  const jsonSchema = text === null ? null : (parseAsWritten(text) as EventTypeBody['jsonSchema'])
+  return { jsonSchema, schemaWarnings: warningsOf(jsonSchema) }
+}
+
 const fromRow = (row: {
   id: string
   name: string
@@ -272,14 +275,13 @@ const fromRow = (row: {
   schema_version: number
   created_at: Date
   updated_at: Date
-  json_schema: unknown
+  json_schema: string | null
 }): EventTypeBody => ({
   id: row.id,
   name: row.name,
   description: row.description,
-  jsonSchema: (row.json_schema as EventTypeBody['jsonSchema'] | undefined) ?? null,
+  ...readSchema(row.json_schema),
   schemaVersion: row.schema_version,
-  schemaWarnings: warningsOf(row.json_schema),
   enforceValidation: row.enforce_validation,
   isGlobal: false,
   topic: row.topic,

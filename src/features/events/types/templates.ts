@@ -1,7 +1,11 @@
+import { isNumber } from '../../../platform/exact-numbers.ts'
 import { isRoom, isSegment, WebSocketRooms } from '../../../platform/rooms/names.ts'
 import { memberOf } from '../../subscriptions/index.ts'
 
-/** Makes a name from a payload; undefined when a place is filled with nothing, or with what is no segment. */
+/**
+ * Makes a name from a payload, as `parseExactly` gives it; undefined when a place is filled with nothing, or with what
+ * is no segment.
+ */
 export type Template = (payload: unknown) => string | undefined
 
 interface Part {
@@ -16,7 +20,8 @@ const PART = /^([A-Za-z0-9_.:@~-]*)(?:\{payload((?:\.[^.{}]+)+)\}([A-Za-z0-9_.:@
 
 /**
  * Reads the template of a topic or a room: a name with places such as `{payload.order.id}`, at most one in each
- * segment. A place is filled with a string, an integer, true or false; each must be a segment itself.
+ * segment. A place is filled with a string, an integer of at most 21 digits, true or false; each must be
+ * a segment itself.
  *
  * @throws RangeError saying, for the person who wrote it, what is wrong
  */
@@ -49,6 +54,7 @@ function readPart(segment: string): Part {
 }
 
 function textOf(value: unknown): string | undefined {
-  if (typeof value === 'boolean' || Number.isSafeInteger(value)) return String(value)
+  if (typeof value === 'boolean') return String(value)
+  if (isNumber(value)) return /^-?\d+$/.exec(String(value))?.[0]
   return isSegment(value) ? value : undefined
 }
