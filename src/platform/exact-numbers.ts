@@ -10,6 +10,7 @@ declare global {
   interface JSON {
     /** Text of a scalar that `JSON.stringify` takes as it is. */
     rawJSON(text: string): object
+    isRawJSON(value: unknown): value is { rawJSON: string }
   }
 }
 

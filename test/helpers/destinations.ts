@@ -1,4 +1,3 @@
-import jsonata from 'jsonata'
 import type { Test } from 'tap'
 import type {
   Attempt,
@@ -8,7 +7,9 @@ import type {
   Target,
 } from '../../src/features/destinations/destination.ts'
 import { sentEdges } from '../../src/features/entities/index.ts'
+import { parseExactly } from '../../src/platform/exact-numbers.ts'
 import { createOutboundHttp } from '../../src/platform/outbound/http.ts'
+import { compileIsolated } from '../../src/platform/transformation/isolated-jsonata.ts'
 import { TransformationError, type Transform } from '../../src/platform/transformation/transformation.ts'
 
 /** Far beyond what an exchange on the loopback takes. */
@@ -16,7 +17,7 @@ const AMPLE_MS = 30_000
 
 const transform: Transform = async (expression, input) => {
   try {
-    const result: unknown = await jsonata(expression).evaluate(JSON.parse(input))
+    const result: unknown = await compileIsolated(expression, AMPLE_MS).evaluate(parseExactly(input))
     return JSON.stringify(result ?? null)
   } catch (error) {
     throw new TransformationError((error as Error).message)

@@ -1,3 +1,4 @@
+import { isNumber, parseAsWritten } from '../../platform/exact-numbers.ts'
 import type { Transform } from '../../platform/transformation/transformation.ts'
 import { eventBody } from './body.ts'
 import { failure, type AttemptResult, type OwedEvent } from './destination.ts'
@@ -18,9 +19,9 @@ export async function transformed(
 ): Promise<Transformed> {
   try {
     const json = await transform(expression, eventBody(event))
-    const value: unknown = JSON.parse(json)
+    const value = parseAsWritten(json)
     if (typeof value === 'string' && value.trim() !== '') return { text: value }
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value) && !isNumber(value)) {
       return { object: value as Record<string, unknown>, json }
     }
     return { failed: badResult(`${kindOf(value)}; it must make a text or an object.`) }
@@ -36,5 +37,6 @@ export const badResult = (made: string): AttemptResult =>
 function kindOf(value: unknown): string {
   if (value === null) return 'nothing'
   if (typeof value === 'string') return 'an empty text'
+  if (isNumber(value)) return 'a number'
   return Array.isArray(value) ? 'a list' : `a ${typeof value}`
 }

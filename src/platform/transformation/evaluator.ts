@@ -5,6 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import type jsonata from 'jsonata'
 import { LRUCache } from 'lru-cache'
+import { parseExactly } from '../exact-numbers.ts'
 import { errorMessage } from './error-message.ts'
 import { compileIsolated, freezeIntrinsics } from './isolated-jsonata.ts'
 import { plainJson } from './plain-json.ts'
@@ -39,7 +40,7 @@ function compile(expression: string): jsonata.Expression {
 
 async function answer(request: Request): Promise<Answer> {
   try {
-    const value: unknown = await compile(request.expression).evaluate(JSON.parse(request.input))
+    const value: unknown = await compile(request.expression).evaluate(parseExactly(request.input))
     return { output: plainJson(value, settings.outputBytes) }
   } catch (error) {
     return { error: errorMessage(error) }

@@ -2,9 +2,11 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { compileFunction } from 'node:vm'
 import type jsonata from 'jsonata'
+import { exact, withExactNumbers } from './jsonata-numbers.ts'
 
 const path = createRequire(import.meta.url).resolve('jsonata')
-const instantiate = compileFunction(readFileSync(path, 'utf8'), ['exports', 'module'], { filename: path })
+const source = withExactNumbers(readFileSync(path, 'utf8'))
+const instantiate = compileFunction(source, ['exports', 'module', 'exact'], { filename: path })
 
 /** Deepest nesting of one evaluation, in JSONata's steps: a function that never returns ends here. */
 const MAX_DEPTH = 5_000
@@ -20,7 +22,7 @@ const MAX_DEPTH = 5_000
  */
 export function compileIsolated(expression: string, timeMs: number): jsonata.Expression {
   const module: { exports?: typeof jsonata } = {}
-  instantiate({}, module)
+  instantiate({}, module, exact)
   if (module.exports === undefined) throw new Error('JSONata is not where it was.')
   return module.exports(expression, { timeout: timeMs, stack: MAX_DEPTH })
 }

@@ -17,13 +17,19 @@ export function plainJson(value: unknown, maxBytes: number): string {
     if (typeof item === 'number' && !Number.isFinite(item)) {
       throw new Error('The transformation gave a number that JSON does not have, such as infinity.')
     }
-    atLeast += 1 + (typeof item === 'string' ? item.length : 0) + (Array.isArray(this) ? 0 : key.length)
+    atLeast += 1 + lengthOf(item) + (Array.isArray(this) ? 0 : key.length)
     if (atLeast > maxBytes) throw tooLong(maxBytes)
-    return item
+    return Object.is(item, -0) ? JSON.rawJSON('-0') : item
   }
   const text = JSON.stringify(value, checked)
   if (Buffer.byteLength(text) > maxBytes) throw tooLong(maxBytes)
   return text
+}
+
+/** Of scalars that may be of any length: texts, and numbers as `ExactNumber` gives them. */
+function lengthOf(item: unknown): number {
+  if (typeof item === 'string') return item.length
+  return JSON.isRawJSON(item) ? item.rawJSON.length : 0
 }
 
 function tooLong(maxBytes: number): Error {

@@ -19,7 +19,8 @@ const SLOW_KNOWN = 1_000
 /**
  * Evaluates a JSONata expression on JSON text.
  *
- * Numbers of the input become doubles, as in JavaScript: what has more than 15 digits may change.
+ * Numbers of the input that a double does not stand for are compared and passed on exactly; arithmetic with them fails,
+ * unless they are fractions of which a double has the first 15 digits.
  *
  * @returns the result as JSON text
  * @throws TransformationError in words for the author of the expression

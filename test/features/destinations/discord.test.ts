@@ -16,7 +16,7 @@ interface Message {
 
 /** A server that answers as Discord's documentation says, and keeps what was posted. */
 async function startDiscord(t: Test) {
-  const posted: { url: string; message: Message }[] = []
+  const posted: { url: string; text: string; message: Message }[] = []
   const fake = {
     posted,
     answer: undefined as ((response: ServerResponse) => void) | undefined,
@@ -27,8 +27,9 @@ async function startDiscord(t: Test) {
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const url = new URL(request.url ?? '', 'http://discord')
-      const message = JSON.parse(Buffer.concat(chunks).toString('utf8')) as Message
-      posted.push({ url: request.url ?? '', message })
+      const text = Buffer.concat(chunks).toString('utf8')
+      const message = JSON.parse(text) as Message
+      posted.push({ url: request.url ?? '', text, message })
       if (fake.answer) return fake.answer(response)
       if (url.pathname !== `/api/webhooks/${ID}/${TOKEN}`) {
         return json(response, 404, { message: 'Unknown Webhook', code: 10015 })
@@ -103,7 +104,7 @@ t.test('a long payload is cut to what Discord takes', async (t) => {
 })
 
 t.test('a transformation makes the content or the whole body', async (t) => {
-  const { send, last } = await connectDiscord(t)
+  const { fake, send, last } = await connectDiscord(t)
   await send({}, `'@everyone ' & payload.id`)
   t.same(last(), { allowed_mentions: { parse: [] }, content: '@everyone 42' })
   await send({}, `$pad('', 5000, 'y')`)
@@ -112,7 +113,11 @@ t.test('a transformation makes the content or the whole body', async (t) => {
   t.same(last(), { allowed_mentions: { parse: [] }, embeds: [{ title: 'order.placed' }] })
   await send({}, `{'content': 'x', 'allowed_mentions': {'parse': ['everyone']}}`)
   t.same(last(), { allowed_mentions: { parse: ['everyone'] }, content: 'x' }, 'who asks for it may call')
-  t.match(await send({}, '42'), { succeeded: false, ownFault: true })
+  await send({ payload: '{"id":813683310949021977,"n":1e400}' }, `{'id': payload.id, 'in': [payload.n]}`)
+  t.match(fake.posted.at(-1)?.text, '"id":813683310949021977,"in":[1e400]')
+  for (const number of ['42', '813683310949021977']) {
+    t.match(await send({}, number), { succeeded: false, ownFault: true, error: /made a number/ }, number)
+  }
 })
 
 t.test('what Discord answers', async (t) => {

@@ -121,11 +121,12 @@ t.test('any JSON that a transformation makes is sent, also null and what is big'
     ['"text"', '"text"'],
     ['false', 'false'],
     ['$pad("", 1000000, "x")', `"${'x'.repeat(1_000_000)}"`],
-    ['payload', '{"none":null,"list":[1,{"a":2}],"n":1.5}'],
+    ['payload', '{"none":null,"list":[1,{"a":2}],"n":1.5,"id":813683310949021977}'],
+    ['payload.{"at": id}', '{"at":813683310949021977}'],
   ]
   for (const [index, [transformation, body]] of cases.entries()) {
     await client.patch(`/subscriptions/${subscription.id}`, { transformation })
-    const payload = '{"none":null,"list":[1,{"a":2}],"n":1.50}'
+    const payload = '{"none":null,"list":[1,{"a":2}],"n":1.50,"id":813683310949021977}'
     await client.post('/events', `{"type":"order.placed","payload":${payload}}`)
     const received = (await receiver.waitFor(index + 1)).at(-1)
     if (received?.text !== body) t.equal(received?.text.slice(0, 100), body.slice(0, 100), transformation)
@@ -141,6 +142,7 @@ t.test('a transformation that fails fails the attempt, and says why', async (t) 
     ['$error("no customer")', /^The transformation failed: no customer \(at character 7\)$/],
     ['payload.unknown', /gave nothing/],
     ['payload.text + 1', /left side of the "\+" operator/],
+    ['payload.id + 1', /The number 813683310949021977 cannot be calculated with.* \(at character 12\)$/],
     ['$sum', /gave a function/],
     ['1/0', /number that JSON does not have/],
     ['$pad("", 1100000, "x")', /longer than 1048576 bytes/],
@@ -149,7 +151,8 @@ t.test('a transformation that fails fails the attempt, and says why', async (t) 
   ]
   for (const [transformation, error] of cases) {
     await client.patch(`/subscriptions/${subscription.id}`, { transformation })
-    const { body: event } = await client.post('/events', { type: 'order.placed', payload: { text: 'x' } })
+    const payload = '{"text":"x","id":813683310949021977}'
+    const { body: event } = await client.post('/events', `{"type":"order.placed","payload":${payload}}`)
     const { delivery, attempts } = await ended(client, event.id)
     t.match(delivery, { status: 'dead', attempts: 1 }, transformation)
     t.match(attempts, [{ outcome: 'failed', responseStatus: null, error }], transformation)
