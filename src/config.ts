@@ -117,6 +117,16 @@ export const Environment = Type.Object({
     maximum: 134_217_728,
     description: 'Largest body of POST /events/batch, in bytes.',
   }),
+  MAX_ATTACHMENT_BYTES: Type.Integer({
+    default: 104_857_600,
+    minimum: 1024,
+    description: 'Largest content of an attachment that is fetched from its platform, in bytes.',
+  }),
+  ATTACHMENT_TIMEOUT_MS: milliseconds(
+    30_000,
+    'How long a platform may take to begin with the content of an attachment, and then to go on with it, in milliseconds.',
+    50,
+  ),
   DATABASE_POOL_SIZE: Type.Integer({
     default: 20,
     minimum: 4,

@@ -12,8 +12,10 @@ import {
 import { createDeliveryQueue, type DeliveryQueue } from './features/deliveries/index.ts'
 import { connectDestinations, type Destinations } from './features/destinations/index.ts'
 import {
+  createFileService,
   createPlatformUserService,
   createUserService,
+  type FileService,
   type PlatformUserService,
   type UserService,
 } from './features/entities/index.ts'
@@ -60,6 +62,7 @@ import { systemClock, type Clock } from './platform/clock.ts'
 import { keepSecret } from './platform/data-dir.ts'
 import { checkFingerprint } from './platform/encryption-key.ts'
 import type { Log } from './platform/log.ts'
+import { createDownloader, type Downloader } from './platform/outbound/download.ts'
 import { createOutboundHttp, type OutboundHttp } from './platform/outbound/http.ts'
 import type { EmbeddedPostgres } from './platform/postgres/embedded.ts'
 import { neededPostgres } from './platform/postgres/needed.ts'
@@ -104,6 +107,7 @@ export interface Deps {
   presence: Presence
   queues: Queues
   http: OutboundHttp
+  downloader: Downloader
   secrets: SecretBox
   adminApiKey: string | undefined
   apps: AppService
@@ -119,6 +123,7 @@ export interface Deps {
   logTail: LogTail
   deliveryQueue: DeliveryQueue
   users: UserService
+  files: FileService
   platformUsers: PlatformUserService
   linkCodes: LinkCodeService
   observerTokens: ObserverTokens
@@ -192,6 +197,11 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
     closers.push(() => rateLimits.close())
     const http = createOutboundHttp(config.outboundAllowCidrs)
     closers.push(() => http.close())
+    const downloader = createDownloader(config.outboundAllowCidrs, {
+      timeoutMs: config.ATTACHMENT_TIMEOUT_MS,
+      maxBytes: config.MAX_ATTACHMENT_BYTES,
+    })
+    closers.push(() => downloader.close())
     const faultOfUrl = createUrlCheck(config.outboundAllowCidrs)
     if (config.embedded && config.OUTBOUND_ALLOW_CIDRS === undefined) {
       say(
@@ -204,7 +214,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
     const keys = createKeyFinder(db, bus)
     const apps = createAppService(db, keys)
     const eventTypes = createEventTypeService(db)
-    const eventReader = createEventReader(db, pool, eventTypes)
+    const eventReader = createEventReader(db, pool, eventTypes, config.publicUrl)
     const logTail = createLogTail(eventReader, bus, log)
     closers.push(async () => logTail.close())
     const deliveryQueue = createDeliveryQueue(queues, log)
@@ -246,6 +256,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
       presence,
       queues,
       http,
+      downloader,
       secrets,
       adminApiKey: await findAdminKey(config),
       apps,
@@ -266,6 +277,7 @@ export async function buildDeps(options: BuildOptions): Promise<{ deps: Deps; cl
       logTail,
       deliveryQueue,
       users,
+      files: createFileService(db, publicUrl),
       platformUsers,
       connections,
       linkCodes: createLinkCodeService(db, appender, users),

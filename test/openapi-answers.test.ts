@@ -269,10 +269,16 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
       const { status } = await send('GET', '/events/{id}', [id])
       return status === 'completed'
     }, 'it was sent')
-    const said = { messages: [{ id: 'm1', from: 'two', text: 'Hi' }], statuses: [] }
+    const attachments = [{ id: 'picture', url: receiver.url, mime_type: 'image/png' }]
+    const said = { messages: [{ id: 'm1', from: 'two', text: 'Hi', attachments }], statuses: [] }
     const text = JSON.stringify(said)
     const signed = signedHeaders({ secrets: [HTTP_SECRET] }, 'w1', Math.floor(Date.now() / 1000), text)
     await send('POST', '/platform-connections/{id}/webhook', [connectionId], text, signed)
+    const { data: files } = await send('GET', '/files')
+    const came = files.find(({ externalId }: { externalId: string | null }) => externalId === 'picture')
+    await send('GET', '/files/{id}/content', [came.id])
+    const { id: fileId } = await send('POST', '/files', [], { filename: 'x' })
+    await send('GET', '/files/{id}/content', [fileId])
     const { data: people } = await send('GET', `/platform-users?externalId=two`)
     const { targetId: platformUserId } = edges.find(({ type }: { type: string }) => type === 'sent_to')
     const { code, id: codeId } = await send('POST', '/link-codes', [], { platformUserId })

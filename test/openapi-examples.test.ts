@@ -32,6 +32,8 @@ interface Setting {
 const WITHOUT_EXAMPLE = new Set(['getOpenApi', 'getAsyncApi', 'getBrowserClient'])
 /** They do not end. */
 const STREAMS = new Set(['streamEvents', 'observeOverSse', 'observeOverWebSocket'])
+/** Its answer is bytes that a platform has: `features/messages/attachment-content.test.ts` fetches some of each. */
+const BYTES = 'getFileContent'
 /** Which record an id in a body names. */
 const REFERENCES: Record<string, string> = {
   platformConnectionId: 'platform-connections',
@@ -153,7 +155,7 @@ t.test('the examples of the OpenAPI document', async (t) => {
   t.test('of answers have the members of real ones', async (t) => {
     for (const documented of operations) {
       const { operationId, requestBody, responses } = documented.operation
-      if (requestBody || STREAMS.has(operationId)) continue
+      if (requestBody || operationId === BYTES || STREAMS.has(operationId)) continue
       done.add(operationId)
       const { status, body, text } = await send(documented)
       t.ok(status >= 200 && status < 300, `${operationId}: ${status} ${text.slice(0, 500)}`)
@@ -197,6 +199,6 @@ t.test('the examples of the OpenAPI document', async (t) => {
 
   t.test('are there for every operation', async (t) => {
     const missing = operations.map(({ operation }) => operation.operationId).filter((id) => !done.has(id))
-    t.strictSame(missing, [])
+    t.strictSame(missing, [BYTES])
   })
 })

@@ -146,11 +146,26 @@ t.test('Event Types', async (t) => {
 })
 
 t.test('Event Relationships', async (t) => {
-  const { client } = await startConversation(t)
+  const { service, client, messenger, connection } = await startConversation(t)
   const [event] = (await client.get('/events?type=message.inbound&include=entities')).body.data
   const edgeOf = (type: string) => event.edges.find((edge: { type: string }) => edge.type === type)
   t.match(edgeOf('sent_by'), { targetType: 'platform_user', entity: { externalId: PERSON } })
   t.match(edgeOf('sent_to'), { targetType: 'user', entity: { isSystem: true } })
+  t.equal(edgeOf('attachment'), undefined)
+
+  t.test('what came with a message is a file behind an attachment edge', async (t) => {
+    const file = { id: 'F1', name: 'menu.txt', type: 'text/plain', content: Buffer.from('soup') }
+    const message = messenger.inbound({ id: 'in-file', from: PERSON, text: 'Look', file })
+    t.equal((await deliver(service, connection, messenger, message)).status, 200)
+    const { events } = await dataOf(
+      client,
+      '{ events { edges { node { edges { edgeType targetFile { id filename mimeType sizeBytes } } } } } }',
+    )
+    const [{ edges }] = nodesOf(events)
+    const attachment = edges.find(({ edgeType }: { edgeType: string }) => edgeType === 'attachment')
+    t.match(attachment.targetFile, { filename: 'menu.txt', mimeType: 'text/plain', sizeBytes: 4 })
+    t.equal((await client.get(`/files/${attachment.targetFile.id}/content`)).text, 'soup')
+  })
 })
 
 t.test('Querying Events', async (t) => {

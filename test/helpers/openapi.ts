@@ -108,10 +108,11 @@ export function createAnswerCheck(t: Test, document: OpenApiDocument, seen: Set<
     seen.add(`${operation.operationId} ${String(status)[0]}xx`)
     if (status === 204) return text === '' ? '' : 'has a body'
     const mediaType = String(headers['content-type']).split(';')[0] as string
-    const content = response.content?.[mediaType]
+    const documented = response.content?.[mediaType] ? mediaType : '*/*'
+    const content = response.content?.[documented]
     if (!content) return `${mediaType} is not in the document`
     if (status < 300) seen.add(`${operation.operationId} ${mediaType}`)
-    const parts = ['paths', path, method, 'responses', String(status), 'content', mediaType, 'schema']
+    const parts = ['paths', path, method, 'responses', String(status), 'content', documented, 'schema']
     const value: unknown = mediaType.endsWith('json') ? body : text
     const violation = violations(`document#/${parts.map(inPointer).join('/')}`, value)
     if (violation !== '' || status < 400 || status === 503) return violation

@@ -32,7 +32,7 @@ interface ProblemBody {
  *
  * It reports only what is wrong: tables of cases would fill the report with what is right.
  */
-export function expectProblem(t: Test, answer: Answer, expected: ExpectedProblem, what: string): void {
+export function expectProblem(t: Test, answer: Answer, expected: ExpectedProblem, what = 'answer'): void {
   const { title, detail, errors = [], ...body } = (answer.body ?? {}) as ProblemBody
   const pointers = [...new Set(errors.map(({ pointer }) => pointer))].toSorted()
   const found = {

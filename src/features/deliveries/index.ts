@@ -55,6 +55,7 @@ export const deliveries: Feature = {
     })
     const sender = createSender({
       db,
+      publicUrl: config.publicUrl,
       targets,
       destinations: deps.destinations,
       recorder: createOutcomeRecorder(pool, config.DELIVERY_GRACE_MS),

@@ -20,6 +20,8 @@ const GONE_RETRY_MS = 1_000
 
 export interface SenderOptions {
   db: Database
+  /** Where others reach this service; undefined when it was not told. */
+  publicUrl: string | undefined
   targets: Targets
   destinations: Destinations
   recorder: OutcomeRecorder
@@ -55,12 +57,13 @@ export interface Sender {
 }
 
 export function createSender(options: SenderOptions): Sender {
-  const { targets, destinations, recorder, recall, health, queue, clock, log, timeoutMs } = options
+  const { db, publicUrl, targets, destinations, recorder, recall, health, queue, clock, log, timeoutMs } =
+    options
 
   /** What their edges point to is told as it is now, not as it was when they were appended. */
   async function eventsOf(request: Request): Promise<OwedEvent[]> {
     const texts = request.map(({ edges }) => edges)
-    const edges = await readSentEdges(options.db, request[0]?.app_id ?? '', texts)
+    const edges = await readSentEdges(db, request[0]?.app_id ?? '', texts, publicUrl)
     return request.map((delivery, index) => ({ ...delivery, edges: edges[index] as SentEdges }))
   }
 

@@ -1,6 +1,5 @@
 import type { Feature } from '../../feature.ts'
 import { resourceRoutes } from '../../platform/http/resource-routes.ts'
-import { createFileService } from './files.ts'
 import { createPlatformUserService } from './platform-users.ts'
 import * as schemas from './schemas.ts'
 import { createUserService } from './users.ts'
@@ -22,6 +21,7 @@ export {
   type KnownAs,
   type PlatformUserService,
 } from './platform-users.ts'
+export { createFileService, type FileService, type FileSource, type PlatformFile } from './files.ts'
 export { File, PlatformUser, User } from './schemas.ts'
 export { readSentEdges, sentEdges, type SentEdges } from './sent-edges.ts'
 export { createUserService, type UserService } from './users.ts'
@@ -34,7 +34,7 @@ const stays = 'Edges of events that point to it stay, and point to nothing.'
 export const entities: Feature = {
   name: 'entities',
   routes:
-    ({ db }) =>
+    ({ db, files }) =>
     async (app) => {
       await app.register(
         resourceRoutes({
@@ -113,7 +113,7 @@ export const entities: Feature = {
               'Do this when the file has moved, or more is known of it. `metadata` is replaced as a whole.',
             remove: `Only what Heliograph knows of the file is deleted, not its content. ${stays}`,
           },
-          service: createFileService(db),
+          service: files,
         }),
       )
     },

@@ -19,11 +19,16 @@ export type Entity = Static<typeof User> | Static<typeof PlatformUser> | Static<
 /** Finds what was read for an edge; undefined when there is no such entity. */
 export type FindEntity = (ref: EntityRef) => Entity | undefined
 
-/** Reads the entities behind some edges: one query for each kind of entity among them. */
+/**
+ * Reads the entities behind some edges: one query for each kind of entity among them.
+ *
+ * @param publicUrl where others reach this service: addresses of files' contents begin with it
+ */
 export async function readEntities(
   db: Database,
   appId: string,
   refs: readonly EntityRef[],
+  publicUrl: string | undefined,
 ): Promise<FindEntity> {
   const idsOf = (kind: string): string[] => [
     ...new Set(
@@ -54,7 +59,7 @@ export async function readEntities(
   const found = new Map<string, Entity>([
     ...users.map((row) => [`user ${row.id}`, toUser(row)] as const),
     ...platformUsers.map((row) => [`platform_user ${row.id}`, toPlatformUser(row)] as const),
-    ...files.map((row) => [`file ${row.id}`, toFile(row)] as const),
+    ...files.map((row) => [`file ${row.id}`, toFile(row, publicUrl)] as const),
   ])
   return ({ targetType, targetId }) => found.get(`${targetType} ${targetId.toLowerCase()}`)
 }

@@ -117,10 +117,15 @@ export const File = Type.Object(
     filename: Type.String({ examples: ['invoice.pdf'] }),
     mimeType: Nullable(Type.String(), { examples: ['application/pdf'] }),
     sizeBytes: Nullable(Type.Integer({ minimum: 0 })),
-    url: Nullable(Url({ examples: ['https://files.example.com/invoice.pdf'] }), {
-      description: 'Where its content is; Heliograph keeps what is known about a file only.',
+    url: Nullable(Type.String({ examples: ['https://files.example.com/invoice.pdf'] }), {
+      description:
+        'Where its content is; Heliograph keeps what is known about a file only. Of what came with a message it is the address of `GET /files/{id}/content`, which needs a key; without PUBLIC_URL only the path of it.',
     }),
     sha256: Nullable(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+    platformConnectionId: Nullable(Uuid(), { description: 'What it came through with a message.' }),
+    externalId: Nullable(Type.String(), {
+      description: 'The platform’s own id of what came with a message.',
+    }),
     metadata: Attributes,
     ...times,
   },
@@ -135,6 +140,8 @@ export const File = Type.Object(
         sizeBytes: 48_213,
         url: 'https://files.example.com/invoice.pdf',
         sha256: null,
+        platformConnectionId: null,
+        externalId: null,
         metadata: { order_id: 'A-1001' },
         ...exampleTimes,
       },

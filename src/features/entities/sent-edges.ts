@@ -67,14 +67,16 @@ export function sentEdges(edges: readonly LinkedEdge[]): SentEdges {
  * none where no event has an edge.
  *
  * @param texts the edges of each event as it was stored, as JSON text
+ * @param publicUrl where others reach this service: addresses of files' contents begin with it
  */
 export async function readSentEdges(
   db: Database,
   appId: string,
   texts: readonly string[],
+  publicUrl: string | undefined,
 ): Promise<SentEdges[]> {
   if (texts.every((text) => text === '[]')) return texts.map(() => NO_EDGES)
   const edges = texts.map((text) => JSON.parse(text) as Edge[])
-  const find = await readEntities(db, appId, edges.flat())
+  const find = await readEntities(db, appId, edges.flat(), publicUrl)
   return edges.map((own) => sentEdges(own.map((edge) => ({ ...edge, entity: find(edge) }))))
 }

@@ -25,7 +25,12 @@ export interface EventListOptions {
 }
 
 /** Reading the log. A page costs the same however long the log is; `list/query.ts` says how. */
-export function createEventReader(db: Database, executor: Executor, eventTypes: EventTypeService) {
+export function createEventReader(
+  db: Database,
+  executor: Executor,
+  eventTypes: EventTypeService,
+  publicUrl?: string,
+) {
   /**
    * Runs a statement of a list; where it found too few, also finds out where it stopped looking, as of the
    * same moment: otherwise what is appended in between would be skipped.
@@ -162,7 +167,7 @@ export function createEventReader(db: Database, executor: Executor, eventTypes: 
     ): Promise<string[]> {
       const [states, edges] = await Promise.all([
         this.states(appId, events),
-        include && edgesWithEntities(db, appId, events),
+        include && edgesWithEntities(db, appId, events, publicUrl),
       ])
       return events.map(({ event }, index) => eventJson(event, states[index], edges?.[index]))
     },
@@ -170,7 +175,7 @@ export function createEventReader(db: Database, executor: Executor, eventTypes: 
     /** Events in the JSON format of CloudEvents, with what their edges point to. */
     async toCloudEvents(appId: string, events: readonly { event: StoredEvent }[]): Promise<string[]> {
       const texts = events.map(({ event }) => event.edges)
-      const edges = await readSentEdges(db, appId, texts)
+      const edges = await readSentEdges(db, appId, texts, publicUrl)
       return events.map(({ event }, index) => cloudEventJson({ ...event, edges: edges[index] as SentEdges }))
     },
 
@@ -189,8 +194,9 @@ async function edgesWithEntities(
   db: Database,
   appId: string,
   events: readonly { event: StoredEvent }[],
+  publicUrl: string | undefined,
 ): Promise<string[]> {
   const edges = events.map(({ event }) => JSON.parse(event.edges) as Static<typeof Edges>)
-  const find = await readEntities(db, appId, edges.flat() satisfies EntityRef[])
+  const find = await readEntities(db, appId, edges.flat() satisfies EntityRef[], publicUrl)
   return edges.map((own) => JSON.stringify(own.map((edge) => ({ ...edge, entity: find(edge) ?? null }))))
 }

@@ -15,7 +15,10 @@ export function requireScope({ key }: GraphContext, scope: Scope): void {
 }
 
 export const batchOf = ({ deps, key }: GraphContext, events: readonly StoredEvent[]): EventBatch =>
-  new EventBatch({ db: deps.db, events: deps.eventReader, appId: key.appId }, events)
+  new EventBatch(
+    { db: deps.db, events: deps.eventReader, appId: key.appId, publicUrl: deps.config.publicUrl },
+    events,
+  )
 
 export const nodeOf = (context: GraphContext, event: StoredEvent): EventNode =>
   batchOf(context, [event]).nodes[0] as EventNode

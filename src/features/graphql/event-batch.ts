@@ -20,6 +20,8 @@ interface Reads {
   db: Database
   events: EventReader
   appId: string
+  /** Where others reach this service; undefined when it was not told. */
+  publicUrl: string | undefined
 }
 
 /**
@@ -59,12 +61,13 @@ export class EventBatch {
   }
 
   entities(): Promise<FindEntity> {
-    const { db, appId } = this.#reads
+    const { db, appId, publicUrl } = this.#reads
     return this.#once('entities', () =>
       readEntities(
         db,
         appId,
         this.nodes.flatMap(({ event }) => parseEdges(event.edges)),
+        publicUrl,
       ),
     )
   }

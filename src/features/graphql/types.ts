@@ -118,7 +118,7 @@ export const loaders = {
       requireScope(context, 'entities:read')
       const { deps, key } = context
       const refs = wanted.map(({ obj }) => ({ targetType: 'user', targetId: obj.userId }))
-      const find = await readEntities(deps.db, key.appId, refs)
+      const find = await readEntities(deps.db, key.appId, refs, deps.config.publicUrl)
       return refs.map((ref) => find(ref) ?? null)
     },
     async platformConnection(wanted: Wanted<PlatformUserBody>[], context: GraphContext) {

@@ -245,6 +245,12 @@ export function createConnectionService(options: {
       return rows.map((row) => toConnection(row, publicUrl))
     },
 
+    /** Undefined when there is none any more. */
+    async find(appId: string, id: string): Promise<OpenConnection | undefined> {
+      const row = await ofApp(appId).where('c.id', '=', id).executeTakeFirst()
+      return row && open(row)
+    },
+
     /** The connection that a platform names by its webhook's address, whatever app it is of. */
     async openAny(id: string): Promise<OpenConnection> {
       const row = await select().where('c.id', '=', id).executeTakeFirst()

@@ -1,6 +1,8 @@
 import type { Feature } from '../../feature.ts'
 import { resourceRoutes } from '../../platform/http/resource-routes.ts'
 import { createRecognizer } from '../identities/index.ts'
+import { createAttachmentContents } from './attachment-content.ts'
+import { attachmentRoutes } from './attachment-routes.ts'
 import { createMessageReceiver } from './receiving.ts'
 import { messageRoutes } from './routes.ts'
 import {
@@ -27,6 +29,8 @@ export const messages: Feature = {
       log,
       appender,
       eventReader,
+      downloader,
+      files,
       platformUsers,
       linkCodes,
       connections,
@@ -38,10 +42,19 @@ export const messages: Feature = {
         appender,
         events: eventReader,
         recognize: createRecognizer({ db, appender, platformUsers }),
+        files,
         linkCodes,
         log,
         maxPayloadBytes: config.MAX_PAYLOAD_BYTES,
       })
+      const contents = createAttachmentContents({
+        files,
+        connections,
+        downloader,
+        clock,
+        maxBytes: config.MAX_ATTACHMENT_BYTES,
+      })
+      await app.register(attachmentRoutes(contents))
       await app.register(messageRoutes(messageSender, eventReader))
       await app.register(webhookRoutes(connections, receiver, clock, config.publicUrl))
       await app.register(

@@ -2,8 +2,10 @@ import type { Log } from '../../platform/log.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { isUuid } from '../../platform/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
+import type { FileService } from '../entities/index.ts'
 import { messageReport, type Appender, type EventReader, type NewEvent } from '../events/index.ts'
 import { findLinkCode, type LinkCodeService, type Recognize } from '../identities/index.ts'
+import { keptFiles } from './attachments.ts'
 import type { OpenConnection } from './connections.ts'
 import type {
   Incoming,
@@ -32,21 +34,23 @@ export function createMessageReceiver(options: {
   appender: Appender
   events: EventReader
   recognize: Recognize
+  files: FileService
   linkCodes: LinkCodeService
   log: Log
   maxPayloadBytes: number
 }) {
-  const { db, appender, events, recognize, linkCodes, log, maxPayloadBytes } = options
+  const { db, appender, events, recognize, files, linkCodes, log, maxPayloadBytes } = options
 
   async function toInbound(
     { appId, id, platform, ownUserId }: OpenConnection,
     message: IncomingMessage,
   ): Promise<Inbound | SkippedItem> {
-    const { externalMessageId, from, otherFrom, kind, text, parts, sentAt, raw } = message
+    const { externalMessageId, from, otherFrom, kind, text, parts, sentAt, attachments = [], raw } = message
     const reaction = parts?.reaction && {
       ...parts.reaction,
       event_id: (await eventOf(appId, id, parts.reaction.message_id)) ?? null,
     }
+    const attached = await files.ensure(appId, id, keptFiles(attachments))
     const whole = {
       type: 'message',
       message: { text, role: 'user', kind, ...parts, ...(reaction && { reaction }) },
@@ -58,6 +62,12 @@ export function createMessageReceiver(options: {
       read_at: null,
       failed_at: null,
       platform_connection_id: id,
+      attachments: attached.map((file) => ({
+        file_id: file.id,
+        name: file.filename,
+        mime_type: file.mimeType,
+        size_bytes: file.sizeBytes,
+      })),
       raw,
     }
     const fits = (value: object): boolean => Buffer.byteLength(JSON.stringify(value)) <= maxPayloadBytes
@@ -80,6 +90,7 @@ export function createMessageReceiver(options: {
       edges: [
         { type: 'sent_by', targetType: 'platform_user', targetId: sender },
         { type: 'sent_to', targetType: 'user', targetId: ownUserId },
+        ...attached.map((file) => ({ type: 'attachment', targetType: 'file', targetId: file.id })),
       ],
       ownKey: messageKey(id, externalMessageId),
     }

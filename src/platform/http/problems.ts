@@ -15,7 +15,9 @@ export const PROBLEMS = {
   'not-found': { status: 404, title: 'There is no such thing' },
   'method-not-allowed': { status: 405, title: 'This path does not take that method' },
   conflict: { status: 409, title: 'It is there already, with other content' },
+  'content-unavailable': { status: 409, title: 'The content of this file is not to be had here' },
   'idempotency-conflict': { status: 409, title: 'This key was used for another request' },
+  'content-gone': { status: 410, title: 'The platform does not have the content any more' },
   'payload-too-large': { status: 413, title: 'The body is larger than allowed' },
   'unsupported-media-type': { status: 415, title: 'The body is not in a form that is taken here' },
   'reserved-event-type': { status: 422, title: 'This event type is reserved' },
@@ -35,8 +37,11 @@ export const PROBLEMS = {
   'too-many-connections': { status: 429, title: 'There are too many live connections' },
   'too-many-requests': { status: 429, title: 'That was more often than allowed' },
   internal: { status: 500, title: 'Something went wrong here' },
+  'platform-refused': { status: 502, title: 'The platform did not give what was asked of it' },
+  'content-too-large': { status: 502, title: 'The content is larger than allowed' },
   overloaded: { status: 503, title: 'Too much is waiting; try again shortly' },
   unavailable: { status: 503, title: 'The database cannot be reached; try again shortly' },
+  'platform-timeout': { status: 504, title: 'The platform did not answer in time' },
 } as const
 
 /** A problem lists so many of the things that are wrong. */

@@ -22,11 +22,12 @@ export type Lookup = (
  * An agent that connects only to addresses that may be reached.
  *
  * @param keepAlive whether connections are used again; otherwise every request has a new one
+ * @param maxReceivedBytes of one answer, with all that belongs to it; 128 KiB unless told
  */
 export function createAgent(
   mayReach: (address: string) => boolean,
   lookup: Lookup,
-  { keepAlive }: { keepAlive: boolean },
+  { keepAlive, maxReceivedBytes = MAX_RECEIVED_BYTES }: { keepAlive: boolean; maxReceivedBytes?: number },
 ): Agent {
   const connector = buildConnector({
     lookup: checkedLookup(mayReach, lookup),
@@ -48,7 +49,7 @@ export function createAgent(
       const host = options.hostname.replace(/^\[(.*)\]$/, '$1')
       if (isIP(host) !== 0 && !mayReach(host)) return callback(refusal(host, host), null)
       connector(options, (...result) => {
-        if (result[0] === null) watchAnswers(result[1])
+        if (result[0] === null) watchAnswers(result[1], maxReceivedBytes)
         callback(...result)
       })
     },

@@ -1,30 +1,12 @@
 import { TextDecoder } from 'node:util'
-import {
-  createBrotliDecompress,
-  createGunzip,
-  createInflate,
-  createInflateRaw,
-  createZstdDecompress,
-} from 'node:zlib'
 import type { Duplex } from 'node:stream'
+import { DECODERS, encodingsOf } from './decoders.ts'
 import type { RawResponse } from './exchange.ts'
 
 /** More encodings than anybody has a reason for. */
 const MAX_ENCODINGS = 8
 /** What comes out of the pieces before a fault is kept. */
 const PIECE_BYTES = 1_024
-
-const DECODERS: Record<string, (bytes: Buffer) => Duplex> = {
-  gzip: () => createGunzip(),
-  'x-gzip': () => createGunzip(),
-  // By the specification with a head (RFC 1950); some servers leave it out.
-  deflate: (bytes) => (hasZlibHead(bytes) ? createInflate() : createInflateRaw()),
-  br: () => createBrotliDecompress(),
-  zstd: () => createZstdDecompress(),
-}
-
-const hasZlibHead = (bytes: Buffer): boolean =>
-  bytes.length > 1 && ((bytes[0] as number) & 0x0f) === 8 && bytes.readUInt16BE(0) % 31 === 0
 
 /**
  * The beginning of a body as text, decoded where it is encoded. What is no text is told in words, in brackets: how
@@ -37,16 +19,6 @@ export function bodyText({ headers, bytes }: RawResponse, limit: number): string
   const type = headers['content-type'] ?? ''
   const encodings = encodingsOf(headers['content-encoding'])
   return encodings.length === 0 ? textOf(bytes, type, limit) : decodedText(bytes, { encodings, type, limit })
-}
-
-/** Those that are to be taken off, the first of them first. */
-function encodingsOf(header: string | string[] | undefined): string[] {
-  if (header === undefined) return []
-  const names = String(header).split(',')
-  return names
-    .map((name) => name.trim().toLowerCase())
-    .filter((name) => name !== '' && name !== 'identity')
-    .toReversed()
 }
 
 async function decodedText(

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { OutboundError } from './error.ts'
 
-/** What is received for one request, in all: headers, interim responses, chunk extensions and so on. */
+/** What is received for one request, in all: headers, interim responses, chunk extensions and so on; unless more is asked for. */
 export const MAX_RECEIVED_BYTES = 131_072
 
 /** Errors of connections that the other side closed before anything of the answer to the last request came. */
@@ -21,8 +21,10 @@ export const wasClosedMeanwhile = (error: Error): boolean => closedMeanwhile.has
  * too much. More being written is the sign of the next request: there is one at a time.
  *
  * The bytes are seen where undici reads them, before it does anything with them.
+ *
+ * @param maxReceivedBytes of one answer, with all that belongs to it
  */
-export function watchAnswers(socket: Socket): void {
+export function watchAnswers(socket: Socket, maxReceivedBytes: number): void {
   let written = 0
   let received = 0
   let pass = interimResponses()
@@ -34,8 +36,8 @@ export function watchAnswers(socket: Socket): void {
       pass = interimResponses()
     }
     received += chunk.length
-    if (received > MAX_RECEIVED_BYTES) {
-      const message = `The response is longer than ${MAX_RECEIVED_BYTES} bytes.`
+    if (received > maxReceivedBytes) {
+      const message = `The response is longer than ${maxReceivedBytes} bytes.`
       socket.destroy(new OutboundError('connection-failed', message))
       return null
     }

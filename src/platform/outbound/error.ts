@@ -27,8 +27,10 @@ const WORDS: Record<string, string> = {
 export function toOutboundError(error: unknown): OutboundError {
   if (error instanceof OutboundError) return error
   const code = codeOf(error)
-  return code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT'
-    ? new OutboundError('timeout', 'The connection could not be made in time.', { cause: error })
+  if (code === 'UND_ERR_CONNECT_TIMEOUT' || code === 'ETIMEDOUT')
+    return new OutboundError('timeout', 'The connection could not be made in time.', { cause: error })
+  return code === 'UND_ERR_BODY_TIMEOUT'
+    ? new OutboundError('timeout', 'The response stopped before it was complete.', { cause: error })
     : new OutboundError('connection-failed', wordsFor(error, code), { cause: error })
 }
 

@@ -155,10 +155,12 @@ export interface EventTypeSchemas {
 export interface Files {
   app_id: string
   created_at: Generated<Timestamp>
+  external_id: string | null
   filename: string
   id: string
   metadata: Generated<string>
   mime_type: string | null
+  platform_connection_id: string | null
   sha256: string | null
   size_bytes: number | null
   updated_at: Generated<Timestamp>

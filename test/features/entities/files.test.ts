@@ -16,6 +16,7 @@ const ALL = {
   metadata: { pages: 3, nested: { list: [1, null, 'x'] } },
 }
 const NOTHING = { mimeType: null, sizeBytes: null, url: null, sha256: null }
+const NO_MESSAGE = { platformConnectionId: null, externalId: null }
 
 t.test('files', async (t) => {
   const service = await startService(t, { worker: false })
@@ -25,7 +26,15 @@ t.test('files', async (t) => {
     const { status, body: plain } = await client.post('/files', { filename: 'x' })
     t.equal(status, 201)
     const { id, createdAt } = plain
-    t.strictSame(plain, { id, filename: 'x', ...NOTHING, metadata: {}, createdAt, updatedAt: createdAt })
+    t.strictSame(plain, {
+      id,
+      filename: 'x',
+      ...NOTHING,
+      ...NO_MESSAGE,
+      metadata: {},
+      createdAt,
+      updatedAt: createdAt,
+    })
     const { body: full } = await client.post('/files', ALL)
     t.strictSame(full, {
       ...plain,
@@ -127,6 +136,8 @@ t.test('files', async (t) => {
       [{ metadata: 'x' }, '/metadata'],
       [{ metadata: { a: 'x'.repeat(16_384) } }, '/metadata'],
       [{ id: UNKNOWN_ID }, '/id'],
+      [{ platformConnectionId: UNKNOWN_ID }, '/platformConnectionId'],
+      [{ externalId: 'x' }, '/externalId'],
       [{ content: 'x' }, '/content'],
       [{ size_bytes: 1 }, '/size_bytes'],
       [{ createdAt: file.createdAt }, '/createdAt'],

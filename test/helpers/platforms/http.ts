@@ -1,6 +1,6 @@
-import { createHmac, timingSafeEqual } from 'node:crypto'
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto'
 import type { Test } from 'tap'
-import type { Messenger, Taken, Webhook } from './messenger.ts'
+import { sentFile, type Messenger, type SentFile, type Taken, type Webhook } from './messenger.ts'
 import { jsonReply, startPlatformServer, type PlatformRequest, type Reply } from './server.ts'
 
 const NOBODY = 'nobody'
@@ -27,17 +27,28 @@ export async function startHttpPlatform(t: Test): Promise<Messenger> {
   const taken: Taken[] = []
   const credentials = { secret: `whsec_${Buffer.alloc(32, 0xcd).toString('base64')}` }
 
+  const files = new Map<string, SentFile>()
+
+  function giveFile(request: PlatformRequest): Reply {
+    if (!isSigned(request)) return jsonReply(401, { error: 'wrong signature' })
+    const file = files.get(/^\/files\/(\w+)$/.exec(request.path)?.[1] ?? '')
+    return file ? sentFile(file) : jsonReply(404, { error: 'no such file' })
+  }
+
+  function isSigned({ headers, text }: PlatformRequest): boolean {
+    const header = (name: string): string => String(headers[name])
+    const [id, timestamp] = [header('webhook-id'), header('webhook-timestamp')]
+    const expected = Buffer.from(standardSignature(credentials.secret, id, timestamp, text))
+    const given = Buffer.from(header('webhook-signature'))
+    return expected.length === given.length && timingSafeEqual(expected, given)
+  }
+
   function judge(request: PlatformRequest): Reply {
+    if (request.method === 'GET') return giveFile(request)
     if (request.method !== 'POST' || request.path !== '/messages?tenant=7') {
       return jsonReply(404, { error: 'no such path' })
     }
-    const header = (name: string): string => String(request.headers[name])
-    const [id, timestamp] = [header('webhook-id'), header('webhook-timestamp')]
-    const expected = Buffer.from(standardSignature(credentials.secret, id, timestamp, request.text))
-    const given = Buffer.from(header('webhook-signature'))
-    if (expected.length !== given.length || !timingSafeEqual(expected, given)) {
-      return jsonReply(401, { error: 'wrong signature' })
-    }
+    if (!isSigned(request)) return jsonReply(401, { error: 'wrong signature' })
     const body = JSON.parse(request.text) as { event_id: string; to: string; message: { text: string } }
     if (body.to === NOBODY) return jsonReply(422, { error: 'unknown recipient' })
     taken.push({ id: `m-${taken.length + 1}`, to: body.to, text: body.message.text, eventId: body.event_id })
@@ -58,8 +69,20 @@ export async function startHttpPlatform(t: Test): Promise<Messenger> {
       final: [jsonReply(422, { error: 'unknown recipient' }), { status: 400, body: '' }],
       rateLimited: (seconds) => jsonReply(429, {}, { 'retry-after': String(seconds) }),
     },
-    inbound: ({ id, from, text, name }) =>
-      httpWebhook({ messages: [{ id, from, text: text ?? '', ...(name !== undefined && { name }) }] }),
+    inbound({ id, from, text = '', name, file }) {
+      if (file) files.set(file.id, file)
+      const attachments = file && [
+        {
+          id: file.id,
+          url: `${server.url}/files/${file.id}`,
+          name: file.name,
+          mime_type: file.type,
+          size_bytes: file.content.length,
+          sha256: createHash('sha256').update(file.content).digest('hex'),
+        },
+      ]
+      return httpWebhook({ messages: [{ id, from, text, name, attachments }] })
+    },
     report: ({ id, eventId }, status) =>
       httpWebhook({
         statuses: [

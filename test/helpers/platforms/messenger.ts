@@ -28,12 +28,28 @@ export interface Signing {
 
 export type Status = 'delivered' | 'read' | 'failed'
 
+/** A file that somebody sends, which the platform has from then on. */
+export interface SentFile {
+  id: string
+  name: string
+  type: string
+  content: Buffer
+}
+
+/** A platform's answer with a file. */
+export const sentFile = ({ type, content }: SentFile): Reply => ({
+  status: 200,
+  headers: { 'content-type': type, 'content-length': String(content.length) },
+  body: content,
+})
+
 export interface PersonsMessage {
   id: string
   from: string
   /** Left out: a message without text, such as a picture. */
   text?: string
   name?: string
+  file?: SentFile
 }
 
 /** A platform's API as it documents it, on the loopback, and what it would send. */

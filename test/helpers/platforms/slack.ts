@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { Test } from 'tap'
-import type { Messenger, Taken, Webhook } from './messenger.ts'
+import { sentFile, type Messenger, type SentFile, type Taken, type Webhook } from './messenger.ts'
 import { jsonReply, startPlatformServer, type PlatformRequest, type Reply } from './server.ts'
 
 const NOBODY = 'C00000NOBODY'
@@ -42,7 +42,35 @@ export async function startSlack(t: Test): Promise<Messenger> {
   const taken: Taken[] = []
   const credentials = { botToken: 'xoxb-bot-token', signingSecret: 'signing-secret-of-slack' }
 
+  const files = new Map<string, SentFile>()
+
+  /** https://docs.slack.dev/reference/objects/file-object#auth: who may not see a file gets a page to sign in on. */
+  function giveFile({ path, headers }: PlatformRequest): Reply {
+    const isAllowed = headers.authorization === `Bearer ${credentials.botToken}`
+    const [, asked] = /^\/api\/files\.info\?file=(\w+)$/.exec(path) ?? []
+    if (asked !== undefined) {
+      const file = files.get(asked)
+      if (!isAllowed) return slackError('invalid_auth')
+      return file ? jsonReply(200, { ok: true, file: slackFile(file) }) : slackError('file_not_found')
+    }
+    const file = files.get(/^\/files-pri\/T061EG9R6-(\w+)\/download\//.exec(path)?.[1] ?? '')
+    if (!isAllowed)
+      return { status: 200, headers: { 'content-type': 'text/html' }, body: '<html>Sign in</html>' }
+    return file ? sentFile(file) : { status: 404, body: '' }
+  }
+
+  const slackFile = ({ id, name, type, content }: SentFile): object => ({
+    id,
+    name,
+    title: 'something else',
+    mimetype: type,
+    size: content.length,
+    url_private: `${server.url}/files-pri/T061EG9R6-${id}/${encodeURIComponent(name)}`,
+    url_private_download: `${server.url}/files-pri/T061EG9R6-${id}/download/${encodeURIComponent(name)}`,
+  })
+
   function judge(request: PlatformRequest): Reply {
+    if (request.method === 'GET') return giveFile(request)
     if (request.method !== 'POST' || request.path !== '/api/chat.postMessage') {
       return slackError('unknown_method')
     }
@@ -84,8 +112,9 @@ export async function startSlack(t: Test): Promise<Messenger> {
       rateLimited: (seconds) =>
         jsonReply(429, { ok: false, error: 'ratelimited' }, { 'retry-after': String(seconds) }),
     },
-    inbound: ({ id, from, text }) =>
-      slackEvent({
+    inbound({ id, from, text, file }) {
+      if (file) files.set(file.id, file)
+      return slackEvent({
         type: 'message',
         channel: 'D024BE91L',
         user: from,
@@ -95,7 +124,9 @@ export async function startSlack(t: Test): Promise<Messenger> {
         ...(text === undefined
           ? { text: '', subtype: 'file_share', files: [{ id: 'F0RDC39U1', mimetype: 'image/png' }] }
           : { text }),
-      }),
+        ...(file && { subtype: 'file_share', files: [slackFile(file)] }),
+      })
+    },
     sign: ({ body }, _address, { secret = credentials.signingSecret, at } = {}) => {
       const timestamp = String(at ?? Math.floor(Date.now() / 1000))
       return {

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto'
 import type { Test } from 'tap'
-import type { Messenger, Taken, Webhook } from './messenger.ts'
+import { sentFile, type Messenger, type SentFile, type Taken, type Webhook } from './messenger.ts'
 import { jsonReply, startPlatformServer, type PlatformRequest, type Reply } from './server.ts'
 
 const ACCOUNT_SID = 'AC00000000000000000000000000000001'
@@ -52,7 +52,26 @@ export async function startTwilio(t: Test): Promise<Messenger> {
   const credentials = { authToken: 'auth-token-of-twilio' }
   const basic = Buffer.from(`${ACCOUNT_SID}:${credentials.authToken}`).toString('base64')
 
+  const media = new Map<string, SentFile>()
+
+  /** https://www.twilio.com/docs/messaging/api/media-resource: it is elsewhere, for whoever knows the address. */
+  function giveMedia({ path, headers }: PlatformRequest): Reply {
+    if (headers.authorization !== `Basic ${basic}`) return twilioError(401, 20_003, 'Authenticate')
+    const sid = /\/Media\/(\w+)$/.exec(path)?.[1] ?? ''
+    return media.has(sid)
+      ? { status: 307, headers: { location: `${store.url}/${sid}?Signature=x` }, body: '' }
+      : twilioError(404, 20_404, 'The requested resource was not found')
+  }
+
+  /** Like S3, it takes one proof of who asks only. */
+  function giveStored({ path, headers }: PlatformRequest): Reply {
+    const file = media.get(/^\/(\w+)\?Signature=x$/.exec(path)?.[1] ?? '')
+    if (!file || headers.authorization !== undefined) return { status: 400, body: 'InvalidArgument' }
+    return sentFile(file)
+  }
+
   function judge(request: PlatformRequest): Reply {
+    if (request.method === 'GET') return giveMedia(request)
     if (request.method !== 'POST' || request.path !== `/2010-04-01/Accounts/${ACCOUNT_SID}/Messages.json`) {
       return twilioError(404, 20_404, `The requested resource ${request.path} was not found`)
     }
@@ -84,6 +103,7 @@ export async function startTwilio(t: Test): Promise<Messenger> {
   }
 
   const server = await startPlatformServer(t, judge)
+  const store = await startPlatformServer(t, giveStored)
   return {
     platform: 'twilio',
     settings: { accountSid: ACCOUNT_SID, from: NUMBER, apiUrl: server.url },
@@ -105,11 +125,12 @@ export async function startTwilio(t: Test): Promise<Messenger> {
       rateLimited: (seconds) =>
         twilioError(429, 20_429, 'Too Many Requests', { 'retry-after': String(seconds) }),
     },
-    inbound: ({ id, from, text, name }) =>
-      twilioWebhook({
+    inbound({ id, from, text, name, file }) {
+      if (file) media.set(file.id, file)
+      return twilioWebhook({
         ToCountry: 'US',
         SmsMessageSid: id,
-        NumMedia: text === undefined ? '1' : '0',
+        NumMedia: text === undefined || file ? '1' : '0',
         SmsSid: id,
         SmsStatus: 'received',
         Body: text ?? '',
@@ -122,9 +143,14 @@ export async function startTwilio(t: Test): Promise<Messenger> {
         ...(name !== undefined && { ProfileName: name }),
         ...(text === undefined && {
           MediaContentType0: 'image/jpeg',
-          MediaUrl0: `https://api.twilio.com/2010-04-01/Accounts/${ACCOUNT_SID}/Messages/${id}/Media/ME1`,
+          MediaUrl0: `https://api.twilio.com/2010-04-01/Accounts/${ACCOUNT_SID}/Messages/${id}/Media/ME${id}`,
         }),
-      }),
+        ...(file && {
+          MediaContentType0: file.type,
+          MediaUrl0: `${server.url}/2010-04-01/Accounts/${ACCOUNT_SID}/Messages/${id}/Media/${file.id}`,
+        }),
+      })
+    },
     report: ({ id, eventId }, status) =>
       twilioWebhook(
         {

@@ -1,6 +1,6 @@
-import { createHmac } from 'node:crypto'
+import { createHash, createHmac } from 'node:crypto'
 import type { Test } from 'tap'
-import type { Messenger, Taken, Webhook } from './messenger.ts'
+import { sentFile, type Messenger, type SentFile, type Taken, type Webhook } from './messenger.ts'
 import { jsonReply, startPlatformServer, type PlatformRequest, type Reply } from './server.ts'
 
 const PHONE_NUMBER_ID = '106540352242922'
@@ -56,6 +56,14 @@ export const whatsappText = (id: string, from: string, body: string): object => 
   text: { body },
 })
 
+const whatsappMedia = ({ id, name, type, content }: SentFile, caption?: string): object => ({
+  ...(caption !== undefined && { caption }),
+  filename: name,
+  mime_type: type,
+  sha256: createHash('sha256').update(content).digest('base64'),
+  id,
+})
+
 /** Meta's Cloud API: https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages */
 export async function startWhatsApp(t: Test): Promise<Messenger> {
   const taken: Taken[] = []
@@ -66,7 +74,28 @@ export async function startWhatsApp(t: Test): Promise<Messenger> {
   }
   const path = `/v23.0/${PHONE_NUMBER_ID}/messages`
 
+  const media = new Map<string, SentFile>()
+
+  /** https://developers.facebook.com/docs/whatsapp/cloud-api/reference/media */
+  function giveMedia(request: PlatformRequest): Reply {
+    if (request.headers.authorization !== `Bearer ${credentials.accessToken}`) {
+      return graphError(401, 190, 'Error validating access token')
+    }
+    const [, asked, byAddress] =
+      /^(?:\/v23\.0\/(\w+)\?phone_number_id=\d+|\/whatsapp_business\/attachments\/\?mid=(\w+))$/.exec(
+        request.path,
+      ) ?? []
+    const file = media.get(asked ?? byAddress ?? '')
+    if (!file) return graphError(400, 100, 'Unsupported get request. The object does not exist')
+    const { id, type, content } = file
+    if (asked === undefined) return sentFile(file)
+    const url = `${server.url}/whatsapp_business/attachments/?mid=${id}`
+    const file_size = content.length
+    return jsonReply(200, { messaging_product: 'whatsapp', url, mime_type: type, file_size, id })
+  }
+
   function judge(request: PlatformRequest): Reply {
+    if (request.method === 'GET') return giveMedia(request)
     if (request.method !== 'POST' || request.path !== path) {
       return graphError(400, 100, 'Unsupported post request')
     }
@@ -120,27 +149,31 @@ export async function startWhatsApp(t: Test): Promise<Messenger> {
       rateLimited: (seconds) =>
         graphError(429, 130_429, 'Rate limit hit', { 'retry-after': String(seconds) }),
     },
-    inbound: ({ id, from, text, name }) =>
-      whatsappWebhook(
+    inbound({ id, from, text, name, file }) {
+      if (file) media.set(file.id, file)
+      return whatsappWebhook(
         whatsappValue({
           contacts: [whatsappContact(from, name)],
           messages: [
-            text === undefined
-              ? {
-                  from,
-                  id,
-                  timestamp: '1748956200',
-                  type: 'image',
-                  image: {
-                    mime_type: 'image/jpeg',
-                    sha256: 'SfInY0gGKTsJlUWbwxC1k+FAD0FZHvzwfpvO0zX0GUI=',
-                    id: '1003383421387256',
-                  },
-                }
-              : whatsappText(id, from, text),
+            file
+              ? { from, id, timestamp: '1748956200', type: 'document', document: whatsappMedia(file, text) }
+              : text === undefined
+                ? {
+                    from,
+                    id,
+                    timestamp: '1748956200',
+                    type: 'image',
+                    image: {
+                      mime_type: 'image/jpeg',
+                      sha256: 'SfInY0gGKTsJlUWbwxC1k+FAD0FZHvzwfpvO0zX0GUI=',
+                      id: '1003383421387256',
+                    },
+                  }
+                : whatsappText(id, from, text),
           ],
         }),
-      ),
+      )
+    },
     report: ({ id, eventId }, status) =>
       whatsappWebhook(
         whatsappValue({

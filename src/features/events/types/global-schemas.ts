@@ -21,6 +21,19 @@ const messageOf = (more: object) => ({
     read_at: moment,
     failed_at: moment,
     platform_connection_id: text,
+    attachments: {
+      type: 'array',
+      items: {
+        type: 'object',
+        required: ['file_id', 'name'],
+        properties: {
+          file_id: text,
+          name: text,
+          mime_type: { type: ['string', 'null'] },
+          size_bytes: { type: ['integer', 'null'], minimum: 0 },
+        },
+      },
+    },
   },
 })
 

@@ -3,6 +3,7 @@ import type { TObject } from '@sinclair/typebox'
 import type { OutboundResponse } from '../../../platform/outbound/http.ts'
 import { withoutByteOrderMark } from '../../../platform/http/raw-json.ts'
 import { nestedDeeperThan } from '../../../platform/json-slices.ts'
+import type { Credentials, Download } from '../../../platform/outbound/download.ts'
 import { sameDigest } from '../../../platform/secrets.ts'
 import type { SentEdges } from '../../entities/index.ts'
 import type { MessageKind, MessageParts, MessageStatus } from '../../events/index.ts'
@@ -65,8 +66,51 @@ export interface IncomingMessage extends MessageContent {
   otherFrom?: string | undefined
   name?: string | undefined
   sentAt: Date
+  /** What came with it; nothing unless given. */
+  attachments?: readonly IncomingAttachment[] | undefined
   /** The message as the platform tells it. */
   raw: unknown
+}
+
+/** What came with a message, as the platform tells it: whatever is wrong of it counts as not told. */
+export interface IncomingAttachment {
+  /** The platform's own id of it: what has the same id on a connection is the same. */
+  externalId: unknown
+  name?: unknown
+  mimeType?: unknown
+  sizeBytes?: unknown
+  /** In hex or base64. */
+  sha256?: unknown
+  /** Where its content is, if the platform tells. */
+  url?: unknown
+}
+
+/** An attachment whose content is wanted. */
+export interface WantedAttachment {
+  /** Our own id of it. */
+  id: string
+  externalId: string
+  url: string | null
+  mimeType: string | null
+}
+
+/** How a driver gets what an attachment holds. */
+export interface Fetching {
+  /** @throws OutboundError */
+  get: (url: string, credentials?: Credentials) => Promise<Download>
+  /** Milliseconds since the Unix epoch. */
+  now: number
+}
+
+/** Why a platform gives no content, in a sentence for whoever asked for it. */
+export class NoContentError extends Error {
+  override name = 'NoContentError'
+  readonly isGone: boolean
+
+  constructor(message: string, { isGone = false } = {}) {
+    super(message)
+    this.isGone = isGone
+  }
 }
 
 /** What a platform reports of a message that it was given. */
@@ -134,6 +178,13 @@ export interface PlatformDriver {
   refusesUnreadable?: true
   /** @throws UnreadableError when nothing of it can be read */
   read(request: IncomingRequest, account: Account): Incoming
+  /**
+   * Asks for the content of an attachment. What comes is looked at by its status; credentials are for the
+   * platform's own origins only.
+   *
+   * @throws NoContentError, OutboundError
+   */
+  fetchAttachment(wanted: WantedAttachment, account: Account, fetching: Fetching): Promise<Download>
   /** What to answer when the platform asks, by a GET, whether this is the right address. */
   challenge?(query: Record<string, string | undefined>, account: Account): string | undefined
 }

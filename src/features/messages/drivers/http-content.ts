@@ -1,6 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { MESSAGE_KINDS, type MessageKind, type MessageParts } from '../../events/index.ts'
-import { UnreadableError, type MessageContent } from './driver.ts'
+import { Url } from '../../../platform/http/urls.ts'
+import { mediaKind, UnreadableError, type MessageContent } from './driver.ts'
 
 const Short = (minLength = 0) => Type.String({ minLength, maxLength: 1000 })
 const ShortOrNull = Type.Optional(Type.Union([Short(), Type.Null()]))
@@ -35,6 +36,19 @@ export const HTTP_CONTENT = {
   system: Type.Optional(
     Type.Object({ type: Short(1), external_id: ShortOrNull, other_external_id: ShortOrNull }),
   ),
+  attachments: Type.Optional(
+    Type.Array(
+      Type.Object({
+        id: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })),
+        url: Url(),
+        name: Type.Optional(Short(1)),
+        mime_type: Type.Optional(Short(1)),
+        size_bytes: Type.Optional(Type.Integer({ minimum: 0 })),
+        sha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
+      }),
+      { maxItems: 100 },
+    ),
+  ),
 }
 
 const Content = Type.Object(HTTP_CONTENT)
@@ -43,12 +57,16 @@ const Content = Type.Object(HTTP_CONTENT)
 const WITH_PART = ['location', 'contacts', 'reaction', 'button', 'command', 'system'] as const
 
 /**
- * Its kind is the one it tells, or that of the part it has, or else `text`.
+ * Its kind is the one it tells, or that of the part or of the first attachment it has, or else `text`.
  *
  * @throws UnreadableError when what the kind needs is missing
  */
 export function readContent(message: Static<typeof Content>): MessageContent {
-  const kind: MessageKind = message.kind ?? WITH_PART.find((part) => message[part] !== undefined) ?? 'text'
+  const [attachment] = message.attachments ?? []
+  const kind: MessageKind =
+    message.kind ??
+    WITH_PART.find((part) => message[part] !== undefined) ??
+    (attachment ? mediaKind(attachment.mime_type) : 'text')
   const needed = kind === 'text' ? 'text' : WITH_PART.find((part) => part === kind)
   if (needed !== undefined && message[needed] === undefined) {
     throw new UnreadableError(`A message of the kind "${kind}" needs "${needed}".`)

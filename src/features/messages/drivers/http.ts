@@ -1,11 +1,11 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { compileWhenUsed } from '../../../platform/json-schema/json-schema.ts'
 import { SigningSecret, Timestamp } from '../../../platform/http/schemas.ts'
-import { Url } from '../../../platform/http/urls.ts'
+import { readUrl, Url } from '../../../platform/http/urls.ts'
 import { signedHeaders, verifySigned } from '../../../platform/signing.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, jsonOf, nothing, readObject, timeAt, UnreadableError } from './driver.ts'
-import type { Incoming, IncomingMessage, PlatformDriver, SendAnswer } from './driver.ts'
+import { headerOf, jsonOf, NoContentError, nothing, readObject, timeAt, UnreadableError } from './driver.ts'
+import type { Incoming, IncomingAttachment, IncomingMessage, PlatformDriver, SendAnswer } from './driver.ts'
 import { HTTP_CONTENT, readContent } from './http-content.ts'
 
 const IncomingMessageBody = Type.Object({
@@ -103,6 +103,14 @@ export const http: PlatformDriver = {
       now: request.now,
     }),
 
+  /** Signed as messages are, over nothing, where the connection's own service has it. */
+  async fetchAttachment({ id, url }, { settings, credentials }, { get, now }) {
+    if (url === null) throw new NoContentError('The platform gave no URL for it.')
+    const secrets = [credentials['secret'] as string]
+    const headers = signedHeaders({ secrets }, id, Math.floor(now / 1000), '')
+    return get(url, { origins: [new URL(settings['url'] as string).origin], headers })
+  },
+
   refusesUnreadable: true,
 
   read({ text, now }): Incoming {
@@ -133,5 +141,20 @@ const toMessage = (message: Static<typeof IncomingMessageBody>, sentAt: Date): I
   from: message.from,
   name: message.name,
   sentAt,
+  attachments: attachmentsOf(message),
   raw: message,
 })
+
+const attachmentsOf = ({ id, attachments = [] }: Static<typeof IncomingMessageBody>): IncomingAttachment[] =>
+  attachments.map((attachment, index) => {
+    const url = readUrl(attachment.url)
+    if ('fault' in url) throw new UnreadableError(`The url of an attachment ${url.fault}.`)
+    return {
+      externalId: attachment.id ?? `${id}/${index}`,
+      name: attachment.name,
+      mimeType: attachment.mime_type,
+      sizeBytes: attachment.size_bytes,
+      sha256: attachment.sha256,
+      url: url.href,
+    }
+  })

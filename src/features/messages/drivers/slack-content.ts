@@ -1,5 +1,6 @@
 import { isObject, mediaKind, nothing, timeAt } from './driver.ts'
 import type { Incoming, IncomingMessage, MessageContent } from './driver.ts'
+import { filesOf } from './slack-files.ts'
 import { readableText } from './slack-text.ts'
 
 /** Subtypes of messages that people write; the others tell of joins, topics and the like. */
@@ -51,6 +52,7 @@ export function readEvent(
     externalMessageId: content.kind === 'reaction' ? (body['event_id'] as string) : messageId(channel, ts),
     from: user as string,
     sentAt: timeAt(Number(ts ?? eventTs) * 1000, now),
+    attachments: filesOf(event.files),
     raw: event,
   })
 }

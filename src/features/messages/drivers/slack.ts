@@ -5,6 +5,7 @@ import { headerOf, isHmac, jsonOf, nothing, readEach, readObject } from './drive
 import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
 import { messageId, readCommand, readEvent, readInteraction } from './slack-content.ts'
+import { fetchFile } from './slack-files.ts'
 import { escapeText } from './slack-text.ts'
 
 const API_URL = 'https://slack.com'
@@ -79,6 +80,9 @@ export const slack: PlatformDriver = {
       given: /^v0=([0-9a-f]{64})$/.exec(headerOf(request, 'x-slack-signature'))?.[1] ?? '',
     })
   },
+
+  fetchAttachment: (wanted, account, { get }) =>
+    fetchFile(wanted, account.credentials['botToken'] as string, account.settings['apiUrl'] ?? API_URL, get),
 
   /** Events come as JSON, commands and interactions as forms. */
   read(request, { settings }): Incoming {

@@ -1,8 +1,15 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, jsonOf, mediaKind, nothing, readObject } from './driver.ts'
-import type { Incoming, IncomingReport, MessageContent, PlatformDriver, SendAnswer } from './driver.ts'
+import { headerOf, jsonOf, mediaKind, NoContentError, nothing, readObject } from './driver.ts'
+import type {
+  Incoming,
+  IncomingAttachment,
+  IncomingReport,
+  MessageContent,
+  PlatformDriver,
+  SendAnswer,
+} from './driver.ts'
 import { ApiUrl } from './settings.ts'
 import { isSigned } from './twilio-signature.ts'
 
@@ -48,11 +55,10 @@ export const twilio: PlatformDriver = {
     const form = new URLSearchParams({ To: to, Body: text })
     form.set(from.startsWith('MG') ? 'MessagingServiceSid' : 'From', from)
     if (webhookUrl !== undefined) form.set('StatusCallback', `${webhookUrl}?eventId=${eventId}`)
-    const basic = Buffer.from(`${accountSid}:${credentials['authToken']}`).toString('base64')
     return {
       url: `${apiUrl}/2010-04-01/Accounts/${accountSid}/Messages.json`,
       headers: {
-        authorization: `Basic ${basic}`,
+        authorization: basicOf(accountSid, credentials['authToken']),
         'content-type': 'application/x-www-form-urlencoded',
       },
       body: form.toString(),
@@ -71,6 +77,16 @@ export const twilio: PlatformDriver = {
   },
 
   isGenuine: (request, { credentials }) => isSigned(request, credentials['authToken'] as string),
+
+  /** Twilio redirects to where the content is, which needs no credentials. */
+  async fetchAttachment({ url }, { settings, credentials }, { get }) {
+    if (url === null) throw new NoContentError('Twilio gave no URL for it.')
+    const { accountSid = '', apiUrl = API_URL } = settings
+    return get(url, {
+      origins: [new URL(apiUrl).origin, API_URL],
+      headers: { authorization: basicOf(accountSid, credentials['authToken']) },
+    })
+  },
 
   read(request): Incoming {
     const { url, now } = request
@@ -116,6 +132,7 @@ export const twilio: PlatformDriver = {
           name: form['ProfileName'],
           ...contentOf(form),
           sentAt: new Date(now),
+          attachments: mediaOf(form),
           raw,
         },
       ],
@@ -145,4 +162,20 @@ function contentOf(form: Partial<Record<string, string>>): MessageContent {
   if (title !== undefined) return { kind: 'button', text, parts: { button: { id, title } } }
   if (Number(media) > 0) return { kind: mediaKind(form['MediaContentType0']), text }
   return { kind: 'text', text }
+}
+
+const basicOf = (accountSid: string, authToken = ''): string =>
+  `Basic ${Buffer.from(`${accountSid}:${authToken}`).toString('base64')}`
+
+/** More than a message may hold. */
+const MAX_MEDIA = 100
+
+/** `MediaUrl0` and the like; the id of each is the last part of its URL. */
+function mediaOf(form: Partial<Record<string, string>>): IncomingAttachment[] {
+  const count = Math.min(Number(form['NumMedia']) || 0, MAX_MEDIA)
+  return Array.from({ length: count }, (_, index) => {
+    const url = form[`MediaUrl${index}`]
+    const sid = /\/Media\/(\w+)$/.exec(url ?? '')?.[1]
+    return { externalId: sid ?? url, mimeType: form[`MediaContentType${index}`], url }
+  })
 }

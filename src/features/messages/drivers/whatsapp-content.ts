@@ -30,7 +30,14 @@ interface Choice {
   title: string
 }
 
-const MEDIA: ReadonlySet<unknown> = new Set<MessageKind>(['image', 'audio', 'video', 'document', 'sticker'])
+/** Types of messages that are media. */
+export const MEDIA: ReadonlySet<unknown> = new Set<MessageKind>([
+  'image',
+  'audio',
+  'video',
+  'document',
+  'sticker',
+])
 
 /** What a message of WhatsApp is: https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks */
 export function readContent(message: WhatsAppContent): MessageContent {

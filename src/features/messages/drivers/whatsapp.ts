@@ -6,6 +6,7 @@ import { headerOf, isHmac, isObject, jsonOf, nothing, readEach, readObject, time
 import type { Incoming, IncomingMessage, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
 import { readContent, type WhatsAppContent } from './whatsapp-content.ts'
+import { fetchMedia, mediaOf } from './whatsapp-media.ts'
 
 const API_URL = 'https://graph.facebook.com'
 const API_VERSION = 'v23.0'
@@ -123,6 +124,12 @@ export const whatsapp: PlatformDriver = {
     return incoming
   },
 
+  fetchAttachment({ externalId }, { settings, credentials }, { get }) {
+    const { apiUrl = API_URL, apiVersion = API_VERSION, phoneNumberId } = settings
+    const address = `${apiUrl}/${apiVersion}/${encodeURIComponent(externalId)}?phone_number_id=${phoneNumberId}`
+    return fetchMedia(address, credentials['accessToken'] as string, get)
+  },
+
   challenge(query, { credentials }) {
     const { 'hub.mode': mode, 'hub.verify_token': token = '', 'hub.challenge': challenge } = query
     const isRight = sameDigest(sha256(token), sha256(credentials['verifyToken'] as string))
@@ -172,6 +179,7 @@ function toMessage(message: Message, contacts: Contact[], now: number): Incoming
     name: contact?.profile?.name,
     ...readContent(message),
     sentAt: timeAt(Number(message.timestamp) * 1000, now),
+    attachments: mediaOf(message),
     raw: message,
   }
 }
