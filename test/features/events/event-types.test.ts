@@ -61,6 +61,7 @@ t.test('event types', async (t) => {
       description: 'An order left.',
       jsonSchema: null,
       schemaVersion: 0,
+      schemaWarnings: [],
       enforceValidation: false,
       isGlobal: false,
       domain: 'shop',

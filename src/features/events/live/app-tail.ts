@@ -54,6 +54,8 @@ export interface Observer {
 
 export interface AppTail {
   readonly observers: number
+  /** The last position that was read. */
+  readonly readTo: number
   /** Whether what follows a position is in memory. */
   covers(position: number): boolean
   observe(after: number | undefined, sink: Sink): Observer
@@ -64,6 +66,8 @@ export interface AppTail {
   hand(events: readonly StoredEvent[]): void
   /** Reads what was committed by now and gives it to the observers. */
   advance(): Promise<void>
+  /** `advance` up to a position that the log has. */
+  advanceTo(position: number): Promise<void>
   /** `advance` without waiting for it. */
   wake(): void
   /** Whether it was not read for so many milliseconds. */
@@ -112,6 +116,12 @@ export function createAppTail(options: {
     if (advancing) again = true
     else advancing = read()
     return advancing
+  }
+
+  async function advanceTo(position: number): Promise<void> {
+    if (head >= position) return
+    await advance()
+    await advanceTo(position)
   }
 
   function wake(): void {
@@ -253,6 +263,10 @@ export function createAppTail(options: {
   return {
     get observers() {
       return states.size
+    },
+    advanceTo,
+    get readTo() {
+      return head
     },
     covers: (position) => position >= head - ring.length,
     observe(after, sink) {

@@ -102,6 +102,9 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
       }
       entry.idleSince = undefined
       await entry.tail.advance()
+      // Events that this process stored itself may have been taken before those of others that came first.
+      const place = after ?? 0
+      if (place > entry.tail.readTo && place <= (await reader.head(appId))) await entry.tail.advanceTo(place)
       return entry.tail.observe(after, sink)
     },
     async holds(appId, position) {
