@@ -97,7 +97,10 @@ function planOf(query: ListQuery): Plan | undefined {
   const ofNames = names && sql`e.type = any(${names}::text[])`
   const ofOrigin = originEventId === undefined ? undefined : sql`e.origin_event_id = ${originEventId}`
   const ofStatus = status && sql`(${STATUS_OF_E}) = ${status}`
-  const ofPayload = payload === undefined ? undefined : sql`payload_contains(e.payload, ${payload}::jsonb)`
+  const ofPayload =
+    payload === undefined
+      ? undefined
+      : sql`searchable(e.payload::text) @> (select searchable(${payload}::text))`
   const some = (...conditions: (Fragment | undefined)[]) => conditions.filter((each) => each !== undefined)
 
   if (edges) return { ...edgeLists(appId, edges), conditions: some(ofNames, ofOrigin, ofStatus, ofPayload) }
