@@ -94,7 +94,9 @@ export const mutations = {
         targetId: targetNodeId,
       })),
     })
-    const event = readEvent(JSON.stringify(body), body, { maxPayloadBytes: deps.config.MAX_PAYLOAD_BYTES })
+    const text = JSON.stringify(body)
+    const parsed = JSON.parse(text) as typeof body
+    const event = readEvent(text, parsed, { maxPayloadBytes: deps.config.MAX_PAYLOAD_BYTES })
     refuseReserved(key, [event], () => '/eventType')
     const { events } = await deps.appender.append(key.appId, [event], keyed(idempotencyKey))
     return nodeOf(context, (events[0] as (typeof events)[0]).event)

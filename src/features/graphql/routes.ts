@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Type } from '@sinclair/typebox'
+import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyRequest } from 'fastify'
 import {
@@ -13,9 +13,11 @@ import {
 } from 'graphql'
 import mercurius from 'mercurius'
 import type { Deps } from '../../deps.ts'
+import { isNumber } from '../../platform/exact-numbers.ts'
 import type { AppKey } from '../../platform/http/auth.ts'
 import { toProblem } from '../../platform/http/error-handler.ts'
 import { Problem } from '../../platform/http/problems.ts'
+import { bodyAsWritten } from '../../platform/http/raw-json.ts'
 import {
   AnyObject,
   BODY_PROBLEMS,
@@ -114,19 +116,25 @@ export const graphqlRoutes =
         },
       },
       async (request, reply) => {
-        const { query, variables, operationName } = request.body
+        const { query, variables, operationName } = bodyAsWritten<Static<typeof Body>>(request, 'variables')
         const key = request.appKey as AppKey
         const context = { deps, key, ...(operationName && { operationName }) } satisfies GraphContext & object
         const result = await run().catch((error: unknown) => refusal(error, request))
         async function run(): Promise<ExecutionResult> {
           // mercurius takes what is no GraphQL for a syntax tree in JSON
           parse(query, { maxTokens: MAX_TOKENS })
-          return reply.graphql(query, context, variables ?? {}, operationName ?? undefined)
+          return reply.graphql(query, context, withoutExact(variables ?? {}), operationName ?? undefined)
         }
         return reply.type('application/json; charset=utf-8').send(JSON.stringify(result))
       },
     )
   }
+
+/** A variable that is itself a number is for an argument of GraphQL's own types, which take those of JavaScript. */
+const withoutExact = (variables: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(variables).map(([name, value]) => [name, isNumber(value) ? Number(String(value)) : value]),
+  )
 
 /** A query that cannot be run at all: its errors are those of the query. */
 function refusal(error: unknown, request: FastifyRequest): ExecutionResult {

@@ -1,4 +1,5 @@
 import { GraphQLError, Kind, valueFromASTUntyped, type ValueNode } from 'graphql'
+import { writtenNumber } from '../../platform/exact-numbers.ts'
 import { isUuid } from '../../platform/ids.ts'
 
 const TIME_FORM = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/
@@ -25,18 +26,24 @@ const MAX_DEPTH = 1_000
 const anything = {
   parseValue: writable,
   parseLiteral: (node: ValueNode, variables: Record<string, unknown> | null | undefined) =>
-    writable(valueFromASTUntyped(node, variables), node),
+    writable(asWritten(node, variables), node),
 }
 
-/** A value that JSON has. */
+/** What a literal stands for, with its numbers as they are written. */
+function asWritten(node: ValueNode, variables?: Record<string, unknown> | null): unknown {
+  if (node.kind === Kind.INT || node.kind === Kind.FLOAT) return writtenNumber(node.value)
+  if (node.kind === Kind.LIST) return node.values.map((item) => asWritten(item, variables))
+  if (node.kind !== Kind.OBJECT) return valueFromASTUntyped(node, variables)
+  return Object.fromEntries(node.fields.map(({ name, value }) => [name.value, asWritten(value, variables)]))
+}
+
+/** A value that is not nested too deeply. */
 function writable(value: unknown, nodes?: ValueNode): unknown {
   const open: [unknown, number][] = [[value, 1]]
   for (let next = open.pop(); next; next = open.pop()) {
     const [part, depth] = next
-    const isNoNumber = typeof part === 'number' && !Number.isFinite(part)
-    if (isNoNumber || depth > MAX_DEPTH) {
-      const why = isNoNumber ? 'JSON has no such number.' : `It is nested deeper than ${MAX_DEPTH}.`
-      throw new GraphQLError(why, { nodes: nodes ?? null })
+    if (depth > MAX_DEPTH) {
+      throw new GraphQLError(`It is nested deeper than ${MAX_DEPTH}.`, { nodes: nodes ?? null })
     }
     if (typeof part === 'object' && part !== null)
       for (const member of Object.values(part)) open.push([member, depth + 1])

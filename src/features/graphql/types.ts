@@ -1,4 +1,5 @@
 import type { Static } from '@sinclair/typebox'
+import { parseAsWritten } from '../../platform/exact-numbers.ts'
 import { MAX_PAGE } from '../../platform/http/pagination.ts'
 import {
   platformUsersOf,
@@ -46,7 +47,7 @@ export const types = {
     appId: ({ event }: EventNode) => event.appId,
     eventTypeId: ({ event }: EventNode) => event.eventTypeId,
     eventType: ({ event }: EventNode) => event.type,
-    payload: ({ event }: EventNode): unknown => JSON.parse(event.payload),
+    payload: ({ event }: EventNode): unknown => parseAsWritten(event.payload),
     status: async ({ event, batch }: EventNode) => (await batch.stateOf(event)).status,
     processedAt: async ({ event, batch }: EventNode) =>
       (await batch.stateOf(event)).processedAt?.toISOString() ?? null,
