@@ -1,6 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { appIdOf } from '../../platform/http/auth.ts'
+import { bodyAsWritten } from '../../platform/http/raw-json.ts'
 import { BODY_PROBLEMS, Nullable, ref, responses, Uuid } from '../../platform/http/schemas.ts'
 import type { SubscriptionService } from '../subscriptions/index.ts'
 import { StatisticsQuery, SubscriptionStatistics, TestDelivery, TestResult } from './schemas.ts'
@@ -69,7 +70,8 @@ export const subscriptionDeliveryRoutes =
       },
       async (request) => {
         await subscriptions.get(appIdOf(request), request.params.id)
-        return sendTest(appIdOf(request), request.params.id, request.body ?? {})
+        const body = bodyAsWritten<Static<typeof TestDelivery>>(request, 'payload')
+        return sendTest(appIdOf(request), request.params.id, body)
       },
     )
   }

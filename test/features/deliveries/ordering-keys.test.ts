@@ -102,3 +102,14 @@ t.test('keys that are long, or odd', async (t) => {
   t.equal(found[0], found.at(-1))
   t.ok(found.every((key) => key !== null && key.length < 300))
 })
+
+t.test('keys that are numbers are told apart by their values, whatever their size', async (t) => {
+  const app = await service.client()
+  const id = await subscribe(app, NOWHERE, { ordering: { key: 'payload.key' } })
+  const numbers = ['813683310949021977', '813683310949021978', '1e400', '10E+399', '100', '1.00e2']
+  for (const number of numbers) await app.post('/events', `{"type":"flow.one","payload":{"key":${number}}}`)
+  const [one, other, huge, same, ...hundreds] = await keysOf(id)
+  t.strictSame([one, other], ['813683310949021977', '813683310949021978'])
+  t.equal(huge, same)
+  t.strictSame(hundreds, ['100', '100'])
+})

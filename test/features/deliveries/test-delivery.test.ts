@@ -48,6 +48,12 @@ t.test('a made-up event is sent as a real one is', async (t) => {
     payload: { order: { id: 'A-1' } },
   })
   t.equal(receiver.received.length, 4)
+  const payload = '{"id":813683310949021977,"total":1.10,"huge":1e400}'
+  await client.post(`/subscriptions/${subscription.id}/test`, `{"payload":${payload}}`)
+  t.ok(
+    receiver.received.at(-1)?.text.includes(`"payload":${payload}`),
+    'numbers are sent as they are written',
+  )
 
   await client.patch(`/subscriptions/${subscription.id}`, { batching: { maxEvents: 10 } })
   const batch = await test({ eventType: 'order.placed' })
