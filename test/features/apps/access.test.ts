@@ -45,6 +45,7 @@ const ACCESS: Record<string, string> = {
   createFile: 'entities:write',
   listFiles: 'entities:read',
   getFile: 'entities:read',
+  getFileContent: 'entities:read',
   changeFile: 'entities:write',
   deleteFile: 'entities:write',
   sendMessage: 'messages:write',
