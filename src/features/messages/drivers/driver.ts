@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { TObject } from '@sinclair/typebox'
 import type { OutboundResponse } from '../../../platform/outbound/http.ts'
+import { isNumber, parseAsWritten } from '../../../platform/exact-numbers.ts'
 import { withoutByteOrderMark } from '../../../platform/http/raw-json.ts'
 import { nestedDeeperThan } from '../../../platform/json-slices.ts'
 import type { Credentials, Download } from '../../../platform/outbound/download.ts'
@@ -239,11 +240,15 @@ function wholeMembers(text: string): string {
 /** How deep the JSON of a webhook may be nested, as payloads may. */
 const MAX_DEPTH = 100
 
-/** The object that a webhook's body is. @throws UnreadableError */
+/**
+ * The object that a webhook's body is, its numbers as they are written: what is kept of it is kept to the letter.
+ *
+ * @throws UnreadableError
+ */
 export function readObject(text: string): Record<string, unknown> {
   let value: unknown
   try {
-    value = JSON.parse(withoutByteOrderMark(text))
+    value = parseAsWritten(withoutByteOrderMark(text))
   } catch {
     throw new UnreadableError('It is not JSON.')
   }
@@ -274,7 +279,10 @@ export function readEach(list: unknown, into: Incoming, read: (item: Record<stri
 }
 
 export const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
+  typeof value === 'object' && value !== null && !Array.isArray(value) && !isNumber(value)
+
+/** A number of a webhook's body as JavaScript has it; anything else as it is. */
+export const asDouble = <T>(value: T): T | number => (isNumber(value) ? Number(String(value)) : value)
 
 /** A time that a platform tells, in milliseconds; now, where it tells none. */
 export const timeAt = (ms: number, now: number): Date => {

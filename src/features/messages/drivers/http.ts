@@ -114,7 +114,8 @@ export const http: PlatformDriver = {
   refusesUnreadable: true,
 
   read({ text, now }): Incoming {
-    const body = readObject(text)
+    const asWritten = readObject(text)
+    const body: unknown = JSON.parse(JSON.stringify(asWritten))
     const [violation] = checkBody(body)
     if (violation) throw new UnreadableError(`${violation.pointer || 'The body'} ${violation.detail}.`)
     const { messages = [], statuses = [] } = body as Static<typeof IncomingBody>
@@ -122,27 +123,33 @@ export const http: PlatformDriver = {
       timeAt(sent === undefined ? now : Date.parse(sent), now)
     return {
       ...nothing(),
-      messages: messages.map((message) => toMessage(message, timeOf(message.sent_at))),
-      reports: statuses.map((report) => ({
+      messages: messages.map((message, index) =>
+        toMessage(message, timeOf(message.sent_at), (asWritten['messages'] as unknown[])[index]),
+      ),
+      reports: statuses.map((report, index) => ({
         status: report.status,
         externalMessageId: report.id,
         eventId: report.event_id,
         at: timeOf(report.at),
         error: report.error && { code: report.error.code ?? null, message: report.error.message },
-        raw: report,
+        raw: (asWritten['statuses'] as unknown[])[index],
       })),
     }
   },
 }
 
-const toMessage = (message: Static<typeof IncomingMessageBody>, sentAt: Date): IncomingMessage => ({
+const toMessage = (
+  message: Static<typeof IncomingMessageBody>,
+  sentAt: Date,
+  raw: unknown,
+): IncomingMessage => ({
   ...readContent(message),
   externalMessageId: message.id,
   from: message.from,
   name: message.name,
   sentAt,
   attachments: attachmentsOf(message),
-  raw: message,
+  raw,
 })
 
 const attachmentsOf = ({ id, attachments = [] }: Static<typeof IncomingMessageBody>): IncomingAttachment[] =>

@@ -1,4 +1,4 @@
-import { isObject, mediaKind, nothing, timeAt } from './driver.ts'
+import { asDouble, isObject, mediaKind, nothing, timeAt } from './driver.ts'
 import type { Incoming, IncomingMessage, MessageContent } from './driver.ts'
 import { filesOf } from './slack-files.ts'
 import { readableText } from './slack-text.ts'
@@ -51,7 +51,7 @@ export function readEvent(
     // A reaction has no id, only the event that tells of it.
     externalMessageId: content.kind === 'reaction' ? (body['event_id'] as string) : messageId(channel, ts),
     from: user as string,
-    sentAt: timeAt(Number(ts ?? eventTs) * 1000, now),
+    sentAt: timeAt(Number(asDouble(ts ?? eventTs)) * 1000, now),
     attachments: filesOf(event.files),
     raw: event,
   })

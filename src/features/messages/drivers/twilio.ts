@@ -1,4 +1,5 @@
 import { Type } from '@sinclair/typebox'
+import { isNumber } from '../../../platform/exact-numbers.ts'
 import { Text } from '../../../platform/http/schemas.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
 import { headerOf, jsonOf, mediaKind, NoContentError, nothing, readObject } from './driver.ts'
@@ -96,7 +97,7 @@ export const twilio: PlatformDriver = {
     const form: Partial<Record<string, string>> = Object.fromEntries(
       Object.entries(raw).flatMap(([name, value]) => {
         const [first] = [value].flat()
-        return typeof first === 'string' || typeof first === 'number' ? [[name, String(first)]] : []
+        return typeof first === 'string' || isNumber(first) ? [[name, String(first)]] : []
       }),
     )
     const { MessageSid: sid, MessageStatus: status, From: from } = form

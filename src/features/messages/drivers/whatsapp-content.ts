@@ -1,5 +1,5 @@
 import type { MessageKind } from '../../events/index.ts'
-import type { MessageContent } from './driver.ts'
+import { asDouble, type MessageContent } from './driver.ts'
 
 /** A message in WhatsApp's form: what it is stands under the name of its type. */
 export interface WhatsAppContent {
@@ -49,7 +49,8 @@ export function readContent(message: WhatsAppContent): MessageContent {
   if (type === 'text' && text) return { kind: 'text', text: text.body }
   if (type === 'location' && location) {
     const { latitude, longitude, name = null, address = null } = location
-    return { kind: 'location', text: '', parts: { location: { latitude, longitude, name, address } } }
+    const place = { latitude: asDouble(latitude), longitude: asDouble(longitude), name, address }
+    return { kind: 'location', text: '', parts: { location: place } }
   }
   if (type === 'contacts' && contacts) {
     const people = contacts.map(({ name, phones = [], emails = [] }) => ({

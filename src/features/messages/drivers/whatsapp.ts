@@ -2,7 +2,17 @@ import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { sameDigest, sha256 } from '../../../platform/secrets.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, isHmac, isObject, jsonOf, nothing, readEach, readObject, timeAt } from './driver.ts'
+import {
+  asDouble,
+  headerOf,
+  isHmac,
+  isObject,
+  jsonOf,
+  nothing,
+  readEach,
+  readObject,
+  timeAt,
+} from './driver.ts'
 import type { Incoming, IncomingMessage, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
 import { readContent, type WhatsAppContent } from './whatsapp-content.ts'
@@ -178,7 +188,7 @@ function toMessage(message: Message, contacts: Contact[], now: number): Incoming
     otherFrom: number === undefined ? undefined : userId,
     name: contact?.profile?.name,
     ...readContent(message),
-    sentAt: timeAt(Number(message.timestamp) * 1000, now),
+    sentAt: timeAt(Number(asDouble(message.timestamp)) * 1000, now),
     attachments: mediaOf(message),
     raw: message,
   }
@@ -194,7 +204,7 @@ function toReport(raw: Status, now: number): IncomingReport {
     status,
     externalMessageId: id,
     eventId,
-    at: timeAt(Number(timestamp) * 1000, now),
+    at: timeAt(Number(asDouble(timestamp)) * 1000, now),
     error: error && {
       code: error.code === undefined ? null : String(error.code),
       message: error.message ?? error.title ?? 'not said',
