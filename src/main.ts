@@ -38,18 +38,20 @@ async function main(role: string, args: string[]): Promise<void> {
 async function startServing(role: ServingRole, config: Config, log: Log): Promise<void> {
   const stopper = createStopper(config, log)
   onStopSignal((signal) => stopper.stop(signal, 0))
+  const launched = Promise.withResolvers<void>()
   const postgres = config.embedded
     ? startEmbeddedPostgres({
         dataDir: config.DATA_DIR,
         say,
+        onLaunched: launched.resolve,
         onLost() {
           log.fatal('the embedded Postgres went away')
           stopper.stop('postgres lost', 1)
         },
       })
     : undefined
-  // A failure is told of when it is waited for.
-  postgres?.catch(() => {})
+  // Loading keeps this process from anything else. A failure is told of when it is waited for.
+  await Promise.race([launched.promise, postgres?.catch(() => {})])
   const { serve } = await import('./serve.ts')
   await serve({ role, config, log, say, stopper, ...(postgres && { postgres }) })
 }

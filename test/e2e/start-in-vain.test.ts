@@ -113,6 +113,14 @@ t.test('what waiting does not mend is told at once', async (t) => {
   t.match(await refused(empty.href), /The database is not up to date .* Run `npm run migrate` first\./)
 })
 
+t.test('a data folder of another major version of Postgres is named as one', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const start = () => startEmbeddedPostgres({ dataDir, say: () => {}, onLost: () => {} })
+  await (await start()).stop()
+  await writeFile(join(dataDir, 'postgres/PG_VERSION'), '13\n')
+  await t.rejects(start(), /was made by Postgres 13; this version of Heliograph brings \d+/)
+})
+
 t.test('SIGTERM ends a process that waits, and the Postgres that it started', async (t) => {
   const port = await freePort()
   const redisUrl = `redis://127.0.0.1:${port}`

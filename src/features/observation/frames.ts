@@ -164,10 +164,15 @@ export interface BadFrame {
 }
 
 const ajv = new Ajv({ strict: false, validateSchema: false, verbose: true })
-const checks = new Map<unknown, ValidateFunction<ClientFrame>>(
-  Object.entries(CLIENT_FRAMES).map(([action, schema]) => [action, ajv.compile<ClientFrame>(schema)]),
-)
-const isRef = ajv.compile<string | number>(ref)
+
+/** Ajv compiles each schema when it is first asked for, and keeps it. */
+const checkOf = (action: unknown): ValidateFunction<ClientFrame> | undefined =>
+  isAction(action) ? ajv.compile<ClientFrame>(CLIENT_FRAMES[action]) : undefined
+
+const isAction = (action: unknown): action is keyof typeof CLIENT_FRAMES =>
+  typeof action === 'string' && Object.hasOwn(CLIENT_FRAMES, action)
+
+const isRef = (given: unknown): given is string | number => ajv.compile(ref)(given)
 
 /**
  * Reads a client's frame. Nothing is converted, and a member that is not known is refused.
@@ -190,10 +195,10 @@ export function readClientFrame(text: string): ClientFrame | BadFrame {
     detail,
     ...(isRef(given) && { ref: given }),
   })
-  const check = checks.get(action)
+  const check = checkOf(action)
   if (given !== undefined && !isRef(given))
     return bad('"ref" must be a string of at most 64 characters or an integer.')
-  if (!check) return bad(`"action" must be one of ${[...checks.keys()].join(', ')}.`)
+  if (!check) return bad(`"action" must be one of ${Object.keys(CLIENT_FRAMES).join(', ')}.`)
   if (check(frame)) return frame
   const [violation] = toViolations(check.errors ?? [])
   return bad(`"${violation?.pointer.slice(1)}" ${violation?.detail}.`)

@@ -1,4 +1,4 @@
-import { createTransport, type NodemailerError, type SMTPSentMessageInfo } from 'nodemailer'
+import type { NodemailerError, SMTPSentMessageInfo } from 'nodemailer'
 import { redacted } from '../redacted.ts'
 import type { Mailbox, MailServer } from './settings.ts'
 
@@ -56,25 +56,28 @@ export interface Mailer {
 /** Mail through one server, over a few connections that are kept for a while. */
 export function createMailer(server: MailServer, from: Mailbox): Mailer {
   const { host, port, secure, requireTLS, rejectUnauthorized, auth } = server
-  const transport = createTransport({
-    pool: true,
-    host,
-    port,
-    secure,
-    requireTLS,
-    tls: { rejectUnauthorized },
-    auth,
-    connectionTimeout: STEP_TIMEOUT_MS,
-    greetingTimeout: STEP_TIMEOUT_MS,
-    socketTimeout: STEP_TIMEOUT_MS,
-    dnsTimeout: STEP_TIMEOUT_MS,
-    socketCloseTimeout: 0,
-    idleTimeout: IDLE_MS,
-    maxRequeues: MAX_REQUEUES,
-    maxResponseSize: MAX_REPLY_BYTES,
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  })
+  // Loaded only where there is a mail server: a start without one need not wait for it.
+  const transport = import('nodemailer').then(({ createTransport }) =>
+    createTransport({
+      pool: true,
+      host,
+      port,
+      secure,
+      requireTLS,
+      tls: { rejectUnauthorized },
+      auth,
+      connectionTimeout: STEP_TIMEOUT_MS,
+      greetingTimeout: STEP_TIMEOUT_MS,
+      socketTimeout: STEP_TIMEOUT_MS,
+      dnsTimeout: STEP_TIMEOUT_MS,
+      socketCloseTimeout: 0,
+      idleTimeout: IDLE_MS,
+      maxRequeues: MAX_REQUEUES,
+      maxResponseSize: MAX_REPLY_BYTES,
+      disableFileAccess: true,
+      disableUrlAccess: true,
+    }),
+  )
   const secrets = auth === undefined ? [] : formsOf(auth)
   const clean = (said: string): string => redacted(said, secrets).slice(0, MAX_TOLD_LENGTH)
 
@@ -82,7 +85,9 @@ export function createMailer(server: MailServer, from: Mailbox): Mailer {
     async send({ to, subject, text, html, messageId, date }, timeoutMs) {
       const signal = AbortSignal.timeout(timeoutMs)
       try {
-        const info = await transport.sendMail({
+        const info = await (
+          await transport
+        ).sendMail({
           from,
           to: to.map((address) => ({ name: '', address })),
           subject,

@@ -31,6 +31,8 @@ export interface EmbeddedPostgresOptions {
   dataDir: string
   /** Told what is happening, in words for a person. */
   say: (text: string) => void
+  /** Called once a program of Postgres is at work, in a process of its own. */
+  onLaunched?: () => void
   /** Called once if the server goes away while it is in use. */
   onLost: () => void
 }
@@ -59,9 +61,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const binaries = await findBinaries()
   const socketDir = await makeSocketDir(dataDir, account)
 
-  if (!existsSync(join(clusterDir, 'PG_VERSION')))
-    await initialise(clusterDir, binaries, account, options.say)
-  await refuseOtherMajor(clusterDir, binaries)
+  if (!existsSync(join(clusterDir, 'PG_VERSION'))) await initialise(clusterDir, binaries, account, options)
 
   const address = { host: socketDir, user: USER, database: DATABASE }
   const found = await connectToRunning(clusterDir, address)
@@ -96,7 +96,13 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
     )
     closeSync(log)
     server.unref()
-    await waitUntilUp(server, address, logFile, options.say)
+    options.onLaunched?.()
+    try {
+      await waitUntilUp(server, address, logFile, options.say)
+    } catch (error) {
+      await refuseOtherMajor(clusterDir, binaries)
+      throw error
+    }
   }
 }
 
@@ -133,14 +139,14 @@ async function initialise(
   clusterDir: string,
   binaries: Binaries,
   account: ServerAccount,
-  say: (text: string) => void,
+  { say, onLaunched }: EmbeddedPostgresOptions,
 ): Promise<void> {
   say('First start: creating a Postgres database (a few seconds) …')
   const unfinished = `${clusterDir}.unfinished`
   await rm(unfinished, { recursive: true, force: true })
   await mkdir(unfinished, { mode: 0o700 })
   if (account.uid !== undefined) await chown(unfinished, account.uid, account.gid as number)
-  await run(
+  const initialised = run(
     ...asServerAccount(account, binaries.initdb, [
       `--pgdata=${unfinished}`,
       `--username=${USER}`,
@@ -151,9 +157,12 @@ async function initialise(
       '--builtin-locale=C.UTF-8',
     ]),
   )
+  onLaunched?.()
+  await initialised
   await rename(unfinished, clusterDir)
 }
 
+/** Why a server does not start, where that is it. */
 async function refuseOtherMajor(clusterDir: string, binaries: Binaries): Promise<void> {
   const made = (await readFile(join(clusterDir, 'PG_VERSION'), 'utf8')).trim()
   const output = await run(binaries.postgres, ['--version'])

@@ -2,6 +2,7 @@ import pg from 'pg'
 
 const UNIQUE_VIOLATION = '23505'
 const FOREIGN_KEY_VIOLATION = '23503'
+const UNDEFINED_TABLE = '42P01'
 
 /** Whether a statement was refused because a row with the same key exists, optionally of one constraint. */
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
@@ -15,6 +16,10 @@ export function isUniqueViolation(error: unknown, constraint?: string): boolean 
 /** Whether a statement was refused because a row names another that does not exist, or is named by one. */
 export const isForeignKeyViolation = (error: unknown): boolean =>
   error instanceof pg.DatabaseError && error.code === FOREIGN_KEY_VIOLATION
+
+/** Whether a statement named a table that is not there. */
+export const isUndefinedTable = (error: unknown): boolean =>
+  error instanceof pg.DatabaseError && error.code === UNDEFINED_TABLE
 
 /** Whether the server found fault with a value (SQLSTATE classes 21, 22 and 23), so nothing was stored. */
 export function isDataError(error: unknown): boolean {

@@ -2,8 +2,9 @@ import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { runMigrations as runQueueMigrations } from 'bullmq'
 import { sql } from 'kysely'
-import { Migrator, type Migration } from 'kysely/migration'
+import { DEFAULT_MIGRATION_TABLE, Migrator, type Migration } from 'kysely/migration'
 import type { Log } from '../log.ts'
+import { isUndefinedTable } from './errors.ts'
 import type { Database, Pool } from './pool.ts'
 
 const MIGRATIONS_DIR = join(import.meta.dirname, '../../../migrations')
@@ -14,18 +15,32 @@ const PARTITION_MONTHS_AHEAD = 3
 /** The schema of the queue library's own tables. */
 export const QUEUE_SCHEMA = 'bullmq'
 
-/** `migrations/*.sql` in the order of their names; forward only. */
-async function readMigrations(): Promise<Record<string, Migration>> {
+/** Names of `migrations/*.sql`, in the order in which they are run; forward only. */
+async function migrationNames(): Promise<string[]> {
   const files = (await readdir(MIGRATIONS_DIR)).filter((file) => /^\d{4}_\w+\.sql$/.test(file))
-  const entries = files.map(async (file): Promise<[string, Migration]> => {
-    const text = await readFile(join(MIGRATIONS_DIR, file), 'utf8')
-    return [basename(file, '.sql'), { up: async (db) => void (await sql.raw(text).execute(db)) }]
+  return files.map((file) => basename(file, '.sql')).toSorted()
+}
+
+async function readMigrations(): Promise<Record<string, Migration>> {
+  const entries = (await migrationNames()).map(async (name): Promise<[string, Migration]> => {
+    const text = await readFile(join(MIGRATIONS_DIR, `${name}.sql`), 'utf8')
+    return [name, { up: async (db) => void (await sql.raw(text).execute(db)) }]
   })
   return Object.fromEntries(await Promise.all(entries))
 }
 
-const createMigrator = (db: Database): Migrator =>
-  new Migrator({ db, provider: { getMigrations: readMigrations } })
+/** Names of the migrations that the database has. Asking the library takes twenty times as long. */
+async function executedMigrations(db: Database): Promise<string[]> {
+  try {
+    const { rows } = await sql<{
+      name: string
+    }>`select name from ${sql.table(DEFAULT_MIGRATION_TABLE)}`.execute(db)
+    return rows.map(({ name }) => name).toSorted()
+  } catch (error) {
+    if (isUndefinedTable(error)) return []
+    throw error
+  }
+}
 
 /**
  * Brings the database to this version: our tables, the coming months' partitions and the queue library's
@@ -34,9 +49,13 @@ const createMigrator = (db: Database): Migrator =>
  * @throws what the failing migration threw; the migrations run so far stay
  */
 export async function migrate(pool: Pool, db: Database, log: Log): Promise<void> {
-  const { error, results } = await createMigrator(db).migrateToLatest()
-  if (error) throw error
-  for (const { migrationName } of results ?? []) log.info({ migration: migrationName }, 'migrated')
+  const [wanted, executed] = await Promise.all([migrationNames(), executedMigrations(db)])
+  if (wanted.join() !== executed.join()) {
+    const migrator = new Migrator({ db, provider: { getMigrations: readMigrations } })
+    const { error, results } = await migrator.migrateToLatest()
+    if (error) throw error
+    for (const { migrationName } of results ?? []) log.info({ migration: migrationName }, 'migrated')
+  }
   await ensurePartitions(db)
   const client = await pool.connect()
   try {
@@ -53,8 +72,6 @@ export async function ensurePartitions(db: Database): Promise<void> {
 
 /** Names of the migrations that this version has and the database has not. */
 export async function pendingMigrations(db: Database): Promise<string[]> {
-  const migrations = await createMigrator(db).getMigrations()
-  return migrations
-    .filter((migration) => migration.executedAt === undefined)
-    .map((migration) => migration.name)
+  const executed = new Set(await executedMigrations(db))
+  return (await migrationNames()).filter((name) => !executed.has(name))
 }
