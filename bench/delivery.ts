@@ -7,7 +7,7 @@ import { until } from '../test/helpers/until.ts'
 import type { HttpLoader, LoadRequest } from './helpers/http-load.ts'
 import type { PoolLoader } from './helpers/pool-load.ts'
 import type { Receiver } from './helpers/receiver.ts'
-import { createApp, subscribe } from './lib/app.ts'
+import { createApp, createEdges, subscribe } from './lib/app.ts'
 import { compare, type Case, type Figures, type Metric } from './lib/compare.ts'
 import type { Backend } from './lib/environment.ts'
 import { appendRequests, EVENT_TYPE, numbers, payload } from './lib/events.ts'
@@ -54,15 +54,16 @@ export const delivery: Bench = async ({ scope, environment, seconds, say }) => {
       (pool) => (pool.ended ? Promise.resolve() : pool.end()),
     )
 
-    async function deliver(subscriptions: number, during: number): Promise<Figures> {
+    async function deliver(subscriptions: number, during: number, hasEdges = false): Promise<Figures> {
       const app = await createApp(api.url)
+      const edgesOf = hasEdges ? await createEdges(app) : undefined
       for (const number of numbers(subscriptions)) await subscribe(app, `${origin}/${number}`)
       const batch = Math.ceil((DELIVERIES_PER_SECOND * during) / subscriptions / BATCHES)
       const owed = BATCHES * batch * subscriptions
       await receiver.call('reset')
       const { seconds: cpu } = await cpuDuring(worker.pid, async () => {
         const load = { origin: api.url, connections: 1, seconds: during, count: BATCHES }
-        await appender.call('run', { ...load, requests: appendRequests(app.key, batch) })
+        await appender.call('run', { ...load, requests: appendRequests(app.key, batch, edgesOf) })
         await until(async () => (await receiver.call('counts')).distinct >= owed, `${owed} were received`)
         await until(() => allRecorded(database, app.appId, owed), `${owed} deliveries had succeeded`)
       })
@@ -80,6 +81,14 @@ export const delivery: Bench = async ({ scope, environment, seconds, say }) => {
       const words = `undici Pool posting the same bodies to the same receiver, ${CONNECTIONS} connections`
       const run = () => deliver(subscriptions, seconds)
       cases.push(await compare({ title, metrics: METRICS, control: { words, run: post }, run }, say))
+      const plain = { words: 'the same events without edges', run }
+      const withEdges = {
+        title: `${title}, edges to a platform user and a file`,
+        metrics: METRICS,
+        control: plain,
+        run: () => deliver(subscriptions, seconds, true),
+      }
+      cases.push(await compare(withEdges, say))
     }
     await Promise.all([api.stop(), worker.stop()])
     await database.end()

@@ -1,5 +1,6 @@
 import { createClient, type Answer, type Client } from '../../test/helpers/service.ts'
-import { EVENT_TYPE, JSON_SCHEMA } from './events.ts'
+import { httpConnection } from '../../test/helpers/connections.ts'
+import { EVENT_TYPE, JSON_SCHEMA, numbers, type EdgesOf } from './events.ts'
 
 /**
  * A new app whose event type has a schema that is enforced.
@@ -18,6 +19,27 @@ export async function subscribe(app: Client, url: string): Promise<void> {
   expectCreated(await app.post('/subscriptions', subscription))
 }
 
-function expectCreated({ status, text }: Answer): void {
-  if (status !== 201) throw new Error(`The service answered ${status}: ${text}`)
+/** Edges as an order may have them: to one of a hundred platform users, and to one of a hundred files. */
+export async function createEdges(app: Client): Promise<EdgesOf> {
+  const made = async (path: string, body: object): Promise<string> =>
+    expectCreated(await app.post(path, body)).body.id
+  const platformConnectionId = await made('/platform-connections', httpConnection())
+  const people: string[] = []
+  const files: string[] = []
+  for (const number of numbers(100)) {
+    people.push(
+      await made('/platform-users', { platformConnectionId, externalId: `+1415555${1_000 + number}` }),
+    )
+    const url = `https://example.com/invoices/${number}.pdf`
+    files.push(await made('/files', { filename: `${number}.pdf`, mimeType: 'application/pdf', url }))
+  }
+  return (number) => [
+    { type: 'placed_by', targetType: 'platform_user', targetId: people[number % people.length] as string },
+    { type: 'invoice', targetType: 'file', targetId: files[number % files.length] as string },
+  ]
+}
+
+function expectCreated(answer: Answer): Answer {
+  if (answer.status !== 201) throw new Error(`The service answered ${answer.status}: ${answer.text}`)
+  return answer
 }

@@ -49,10 +49,17 @@ export const payload = (number: number): object => ({
   note: 'Please leave it with the neighbours.',
 })
 
+/** The edges of each event. */
+export type EdgesOf = (number: number) => readonly object[]
+
 /** Requests that append one event each to an app, or batches of them. */
-export function appendRequests(key: string, batch?: number): LoadRequest[] {
+export function appendRequests(key: string, batch?: number, edgesOf?: EdgesOf): LoadRequest[] {
   const headers = { authorization: `Bearer ${key}`, 'content-type': 'application/json' }
-  const event = (number: number): object => ({ type: EVENT_TYPE, payload: payload(number) })
+  const event = (number: number): object => ({
+    type: EVENT_TYPE,
+    payload: payload(number),
+    ...(edgesOf && { edges: edgesOf(number) }),
+  })
   if (batch === undefined) {
     return numbers(VARIANTS).map((number) => ({
       path: '/events',

@@ -1,4 +1,5 @@
 import type { Feature } from '../../feature.ts'
+import { createSentEdgesReader } from '../entities/index.ts'
 import { createDeliveryControl } from './control.ts'
 import { startDispatcher } from './dispatcher.ts'
 import { startFeeder } from './feeder.ts'
@@ -54,8 +55,7 @@ export const deliveries: Feature = {
       disableAfterMs: config.subscriptionDisableAfterMs,
     })
     const sender = createSender({
-      db,
-      publicUrl: config.publicUrl,
+      readSentEdges: createSentEdgesReader(pool, config.publicUrl),
       targets,
       destinations: deps.destinations,
       recorder: createOutcomeRecorder(pool, config.DELIVERY_GRACE_MS),

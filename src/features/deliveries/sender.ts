@@ -1,8 +1,7 @@
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
-import type { Database } from '../../platform/postgres/pool.ts'
 import type { AttemptResult, Destinations, OwedEvent } from '../destinations/index.ts'
-import { readSentEdges, type SentEdges } from '../entities/index.ts'
+import type { ReadSentEdges, SentEdges } from '../entities/index.ts'
 import type { ClaimedDelivery } from './claim.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
 import { FAILURES_TO_HOLD, type Failure, type HealthKeeper } from './health.ts'
@@ -19,9 +18,7 @@ const MAX_RETRY_AFTER_MS = 24 * 3_600_000
 const GONE_RETRY_MS = 1_000
 
 export interface SenderOptions {
-  db: Database
-  /** Where others reach this service; undefined when it was not told. */
-  publicUrl: string | undefined
+  readSentEdges: ReadSentEdges
   targets: Targets
   destinations: Destinations
   recorder: OutcomeRecorder
@@ -57,13 +54,13 @@ export interface Sender {
 }
 
 export function createSender(options: SenderOptions): Sender {
-  const { db, publicUrl, targets, destinations, recorder, recall, health, queue, clock, log, timeoutMs } =
+  const { readSentEdges, targets, destinations, recorder, recall, health, queue, clock, log, timeoutMs } =
     options
 
   /** What their edges point to is told as it is now, not as it was when they were appended. */
   async function eventsOf(request: Request): Promise<OwedEvent[]> {
     const texts = request.map(({ edges }) => edges)
-    const edges = await readSentEdges(db, request[0]?.app_id ?? '', texts, publicUrl)
+    const edges = await readSentEdges(request[0]?.app_id ?? '', texts)
     return request.map((delivery, index) => ({ ...delivery, edges: edges[index] as SentEdges }))
   }
 

@@ -169,16 +169,19 @@ function columns({ mimeType, sizeBytes, url, sha256, metadata }: Static<typeof F
   }
 }
 
-/** The address of a file's content; without a public URL only the path of it. */
-const contentUrl = (publicUrl: string | undefined, id: string): string =>
-  `${publicUrl ?? ''}/files/${id}/content`
+/** Where a file's content is; of what came with a message here, and without a public URL only the path of it. */
+export const fileUrl = (
+  row: Pick<Selectable<Files>, 'id' | 'url' | 'platform_connection_id'>,
+  publicUrl: string | undefined,
+): string | null =>
+  row.platform_connection_id === null ? row.url : `${publicUrl ?? ''}/files/${row.id}/content`
 
 export const toFile = (row: Selectable<Files>, publicUrl: string | undefined): FileBody => ({
   id: row.id,
   filename: row.filename,
   mimeType: row.mime_type,
   sizeBytes: row.size_bytes,
-  url: row.platform_connection_id === null ? row.url : contentUrl(publicUrl, row.id),
+  url: fileUrl(row, publicUrl),
   sha256: row.sha256,
   platformConnectionId: row.platform_connection_id,
   externalId: row.external_id,

@@ -23,7 +23,7 @@ export {
 } from './platform-users.ts'
 export { createFileService, type FileService, type FileSource, type PlatformFile } from './files.ts'
 export { File, PlatformUser, User } from './schemas.ts'
-export { readSentEdges, sentEdges, type SentEdges } from './sent-edges.ts'
+export { createSentEdgesReader, sentEdges, type ReadSentEdges, type SentEdges } from './sent-edges.ts'
 export { createUserService, type UserService } from './users.ts'
 
 const access = { read: 'entities:read', write: 'entities:write' } as const

@@ -5,7 +5,7 @@ import { notFound, Problem } from '../../platform/http/problems.ts'
 import { toCursor, toPage, type Page } from '../../platform/http/pagination.ts'
 import { isDataError } from '../../platform/postgres/errors.ts'
 import type { Database, Executor } from '../../platform/postgres/pool.ts'
-import { readEntities, readSentEdges, type EntityRef, type SentEdges } from '../entities/index.ts'
+import { createSentEdgesReader, readEntities, type EntityRef, type SentEdges } from '../entities/index.ts'
 import { eventJson, toStoredEvent, type EventRow, type EventState, type StoredEvent } from './event.ts'
 import { resolveFilter, type EventFilter } from './list/filter.ts'
 import { countQuery, lastLookedAtQuery, listQuery, type ListQuery } from './list/query.ts'
@@ -31,6 +31,8 @@ export function createEventReader(
   eventTypes: EventTypeService,
   publicUrl?: string,
 ) {
+  const readSentEdges = createSentEdgesReader(executor, publicUrl)
+
   /**
    * Runs a statement of a list; where it found too few, also finds out where it stopped looking, as of the
    * same moment: otherwise what is appended in between would be skipped.
@@ -175,7 +177,7 @@ export function createEventReader(
     /** Events in the JSON format of CloudEvents, with what their edges point to. */
     async toCloudEvents(appId: string, events: readonly { event: StoredEvent }[]): Promise<string[]> {
       const texts = events.map(({ event }) => event.edges)
-      const edges = await readSentEdges(db, appId, texts, publicUrl)
+      const edges = await readSentEdges(appId, texts)
       return events.map(({ event }, index) => cloudEventJson({ ...event, edges: edges[index] as SentEdges }))
     },
 

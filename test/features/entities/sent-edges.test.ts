@@ -1,6 +1,5 @@
 import t from 'tap'
-import { readSentEdges } from '../../../src/features/entities/index.ts'
-import { createWatchedDatabase } from '../../helpers/statements.ts'
+import { createSentEdgesReader } from '../../../src/features/entities/index.ts'
 import { STRUCTURED } from '../../helpers/cloud-events.ts'
 import { startHttpPlatform } from '../../helpers/platforms/http.ts'
 import { connect } from '../../helpers/platforms/messenger.ts'
@@ -113,17 +112,30 @@ t.test('edges as they are sent', async (t) => {
     })
   })
 
-  t.test('take a statement for each kind of entity, and none without edges', async (t) => {
-    const statements: string[] = []
-    const db = createWatchedDatabase(service.deps.pool, ({ sql }) => void statements.push(sql))
-    const texts = Array.from({ length: 100 }, () => JSON.stringify(edges))
-    const read = await readSentEdges(db, client.appId, [...texts, '[]'], undefined)
-    t.equal(statements.length, 3)
-    t.strictSame(JSON.parse(read[99]?.list ?? ''), list)
-    t.strictSame(read[100], { byType: '{}', list: '[]' })
-    await readSentEdges(db, client.appId, ['[]', '[]'], undefined)
-    t.equal(statements.length, 3)
-    const [theirs] = await readSentEdges(db, (await service.client()).appId, texts.slice(0, 1), undefined)
+  t.test('take one statement for all that ask at once, and none where nothing is looked up', async (t) => {
+    const { pool } = service.deps
+    let statements = 0
+    const read = createSentEdgesReader(
+      {
+        query(statement) {
+          statements += 1
+          return pool.query(statement)
+        },
+      },
+      undefined,
+    )
+    const text = JSON.stringify(edges)
+    const other = await service.client()
+    const reading = Array.from({ length: 100 }, () => read(client.appId, [text, '[]']))
+    const [theirs] = await read(other.appId, [text])
+    for (const [own, none] of await Promise.all(reading)) {
+      t.strictSame(JSON.parse(own?.list ?? ''), list)
+      t.strictSame(none, { byType: '{}', list: '[]' })
+    }
     t.match(JSON.parse(theirs?.byType ?? ''), { sent_by: { external_id: null } }, 'nothing of another app')
+    t.equal(statements, 1)
+    const [toUser] = await read(client.appId, [JSON.stringify([edge('sent_by', 'user', ada.userId)]), '[]'])
+    t.equal(toUser?.byType, JSON.stringify({ sent_by: { user_id: ada.userId } }))
+    t.equal(statements, 1)
   })
 })
