@@ -95,7 +95,7 @@ t.test('one data folder through its life', async (t) => {
     t.ok(existsSync(pidFile(dataDir)), 'Postgres is still running')
 
     const next = await start(t, dataDir)
-    t.match(next.output.join('\n'), /taking it over/)
+    t.match(next.output.join('\n'), /it was taken over/)
     await append(next.url, key, 4)
     t.strictSame(await positions(next.url, key), [1, 2, 3, 4, 5], 'the inquiry among them')
     t.equal(await next.end('SIGTERM'), 0)

@@ -76,6 +76,8 @@ t.test('requests that no route takes', async (t) => {
             ...((method === 'POST' || method === 'PATCH') && { body: { name: 'x', status: 'read' } }),
           })
           expectProblem(t, answer, { status: 400, type: 'validation-failed' }, `${method} ${concrete}`)
+          const pointers = answer.body.errors.map(({ pointer }: { pointer: string }) => pointer)
+          if (new Set(pointers).size < pointers.length) t.fail(`one thing is told twice: ${answer.text}`)
         }
       }
     }

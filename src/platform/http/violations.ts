@@ -10,13 +10,17 @@ const MAX_EXAMINED = 4 * MAX_ERRORS
 
 /**
  * The errors of a request in words, without what only repeats others: that no alternative fits, when what is
- * wrong with one of them is told, and that it is not null, when it may be something else.
+ * wrong with one of them is told, that it is not null, when it may be something else, and that a pattern does not
+ * match, when the format has a name.
  */
 export function toViolations(errors: readonly ErrorObject[]): Violation[] {
   const told = errors
     .filter((error) => !SUMMARIES.has(error.keyword) && !isTagMissing(error))
     .slice(0, MAX_EXAMINED)
-  const dropped = new Set<ErrorObject>()
+  const named = new Set(told.filter(({ keyword }) => keyword === 'format').map((error) => error.instancePath))
+  const dropped = new Set(
+    told.filter((error) => error.keyword === 'pattern' && named.has(error.instancePath)),
+  )
   const choices = new Map<ErrorObject, unknown[]>()
   for (const union of told) {
     if (union.keyword !== 'anyOf') continue

@@ -65,9 +65,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
   const address = { host: socketDir, user: USER, database: DATABASE }
   const found = await connectToRunning(clusterDir, address)
-  if (found) options.say('Found the Postgres of a Heliograph that was killed; taking it over.')
-  else await launch()
+  if (!found) await launch()
   const owner = await becomeOwner(address, dataDir)
+  if (found) options.say('Found the Postgres of a Heliograph that was killed; it was taken over.')
   let stopping = false
   owner.on('error', () => {
     if (!stopping) options.onLost()
