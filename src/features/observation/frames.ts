@@ -18,7 +18,7 @@ const Topic = Type.String({
   description: 'What the message is about.',
   examples: ['orders/shipped'],
 })
-const Position = Type.Integer({
+export const Position = Type.Integer({
   minimum: 0,
   maximum: Number.MAX_SAFE_INTEGER,
   description: 'A place in the app’s log; 0 is before all events.',
@@ -73,17 +73,17 @@ export const HeartbeatSeconds = Type.Number({
   examples: [25],
 })
 
+export const LostReason = Type.Union([Type.Literal('expired'), Type.Literal('unknown')], {
+  description:
+    'Why it was not recovered: the log no longer holds it, or is shorter than that (restored from a backup).',
+})
+
 /** Where a room begins for an observer. */
 export const RoomStart = {
   room: Room,
   position: Position,
   recovered: Type.Boolean({ description: 'False: what followed `after` is not there any more.' }),
-  reason: Type.Optional(
-    Type.Union([Type.Literal('expired'), Type.Literal('unknown')], {
-      description:
-        'Why it was not recovered: the log no longer holds it, or is shorter than that (restored from a backup).',
-    }),
-  ),
+  reason: Type.Optional(LostReason),
 }
 
 /** A message of a room that is an event. */

@@ -21,6 +21,8 @@ const ANSWERS: Record<keyof typeof clientMessages, keyof typeof serverMessages> 
 /** What the server sends without being asked. */
 const UNASKED = ['welcome', 'eventMessage', 'ephemeralMessage', 'presenceChange', 'closing'] as const
 
+const LOG_MESSAGES = ['loggedEvent', 'logLost']
+
 const WEBHOOK_MEDIA_TYPES: Record<string, string> = {
   webhookCloudEvent: 'application/cloudevents+json',
   webhookCloudEvents: 'application/cloudevents-batch+json',
@@ -101,7 +103,7 @@ const operations = {
       token: ObserverToken,
     },
   ),
-  streamLog: streamOperation('eventStream', ['loggedEvent'], 'Observe the log as server-sent events', {
+  streamLog: streamOperation('eventStream', LOG_MESSAGES, 'Observe the log as server-sent events', {
     after: After,
     types: Type.Optional(Type.String({ description: 'Patterns of types with commas between them.' })),
   }),
@@ -156,7 +158,7 @@ const description = {
       address: '/events/stream',
       title: 'The log as server-sent events',
       servers: [server('http')],
-      messages: messagesOf(['loggedEvent']),
+      messages: messagesOf(LOG_MESSAGES),
     },
     webhook: {
       title: 'A webhook’s URL, as its subscription says',

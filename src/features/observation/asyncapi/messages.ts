@@ -8,7 +8,9 @@ import {
   EphemeralMessage,
   EventMessage,
   HeartbeatSeconds,
+  LostReason,
   MemberChange,
+  Position,
   RoomStart,
   SERVER_FRAMES,
 } from '../frames.ts'
@@ -246,6 +248,13 @@ export const otherMessages = {
       },
     ],
   },
+  logLost: serverSent(
+    'system.stream.lost',
+    'The first of a stream that cannot go on where it was to: what came between may be missing',
+    Type.Object({ position: Position, recovered: Type.Literal(false), reason: LostReason }, exact),
+    { position: 41, recovered: false, reason: 'unknown' },
+    '41',
+  ),
   webhookEvent: {
     summary: webhooks.event.post.summary,
     payload: contents['application/json'].schema,
