@@ -1,4 +1,5 @@
 import t from 'tap'
+import { parseAsWritten } from '../../../src/platform/exact-numbers.ts'
 import { compileSchema, SchemaError } from '../../../src/platform/json-schema/json-schema.ts'
 import { warningsOf } from '../../../src/platform/json-schema/warnings.ts'
 
@@ -128,6 +129,21 @@ t.test('what it costs is bounded in each draft', async (t) => {
   }
   const tuple = { $schema: DRAFT_07, items: [true], additionalItems: false }
   t.match(compileSchema(tuple)(Array(5_000_000).fill(1)), [{ detail: /takes too long|must NOT have more/ }])
+})
+
+t.test('a number that payloads are not compared with exactly is told, wherever it is compared', async (t) => {
+  const warnings = warningsOf(
+    parseAsWritten(`{
+      "properties": {"id": {"const": 813683310949021977}, "const": {"enum": [1.10, [{"a": 1e400}]]}},
+      "allOf": [{"maximum": 9007199254740993, "minimum": 9007199254740992}],
+      "default": 813683310949021977, "examples": [813683310949021977], "multipleOf": 0.10
+    }`),
+  )
+  t.strictSame(
+    warnings.map(({ pointer }) => pointer),
+    ['/properties/id/const', '/properties/const/enum/1/0/a', '/allOf/0/maximum'],
+  )
+  t.match(warnings[0]?.detail, /compared with 813683310949022000 here/)
 })
 
 t.test('`nullable` is told, wherever it is a keyword', async (t) => {
