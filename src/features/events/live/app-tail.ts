@@ -119,9 +119,11 @@ export function createAppTail(options: {
   }
 
   async function advanceTo(position: number): Promise<void> {
-    if (head >= position) return
+    const before = head
+    if (before >= position) return
     await advance()
-    await advanceTo(position)
+    // A reading finds what the log has: one that was cut meanwhile is not waited for.
+    if (head > before) await advanceTo(position)
   }
 
   function wake(): void {
