@@ -16,10 +16,13 @@ const FLOWS: Record<string, object> = {
 const BATCHES = 12
 const BATCH = 10
 const RESTARTS = 3
-/** Short, so that what hangs is cut off; a worker that is closed leaves what is under way as if it had died. */
+/**
+ * Short, so that what hangs is cut off; a worker that is closed leaves what is under way as if it had died. A lease must
+ * last for a feed and a second of requests, which a rate limit spreads, on a machine that has other things to do.
+ */
 const SETTINGS = {
-  DELIVERY_TIMEOUT_MS: '300',
-  DELIVERY_LEASE_MS: '1000',
+  DELIVERY_TIMEOUT_MS: '500',
+  DELIVERY_LEASE_MS: '4000',
   DELIVERY_GRACE_MS: '200',
   SUBSCRIPTION_HOLD_MS: '20',
   SHUTDOWN_TIMEOUT_MS: '1',
@@ -92,7 +95,18 @@ for (const backend of BACKENDS) {
           api.deps.db,
         )
         return rows[0]?.succeeded === events.length * endpoints.length
-      }, 'all deliveries succeeded')
+      }, 'all deliveries succeeded').catch(async (error: Error) => {
+        const { rows } = await sql`
+          select s.name, d.status, count(*)::int4 as count, min(d.attempts) as least, max(d.attempts) as most,
+                 min(d.next_attempt_at - now())::text as next, max(d.lease_until - now())::text as lease,
+                 t.held_until - now() as held, t.feed_at - now() as feed
+            from deliveries d join subscriptions s on s.app_id = d.app_id and s.id = d.subscription_id
+            join subscription_states t on t.app_id = d.app_id and t.subscription_id = s.id
+           where d.status <> 'succeeded' group by s.name, d.status, t.held_until, t.feed_at`.execute(
+          api.deps.db,
+        )
+        throw new Error(`${error.message} Left: ${JSON.stringify(rows)}`)
+      })
     for (let batch = 0; batch < BATCHES; batch++) {
       await append(BATCH)
       if (batch % Math.floor(BATCHES / RESTARTS) === 2) {
