@@ -175,6 +175,10 @@ export const parseExactly = (text: string): unknown =>
 export const parseAsWritten = (text: string): unknown =>
   MAY_BE_REWRITTEN.test(text) ? parseNumbers(text, writtenNumber) : JSON.parse(text)
 
+/** @param parsed what JSON.parse made of the text, which is of use when it writes every number as it was written */
+export const asWritten = (text: string, parsed: unknown): unknown =>
+  MAY_BE_REWRITTEN.test(text) ? parseNumbers(text, writtenNumber) : parsed
+
 /** @param parsed what JSON.parse made of the text, which is of use when no number lost anything */
 export const exactly = (text: string, parsed: unknown): unknown =>
   MAY_BE_INEXACT.test(text) ? parseNumbers(text, exactNumber) : parsed

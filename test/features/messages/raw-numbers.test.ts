@@ -52,6 +52,14 @@ t.test('the numbers of what a platform sent are kept to the letter', async (t) =
   t.equal(timesIn(await keptIn(t, startHttpPlatform, http)), 2, 'of a message and of a status of nothing')
 })
 
+t.test('how deep a body is nested is told before its numbers are looked at', async (t) => {
+  const deep = `{"entry":${'['.repeat(100_000)}1.10${']'.repeat(100_000)}}`
+  const kept = await keptIn(t, startWhatsApp, { ...whatsappWebhook(), body: deep })
+  t.match(JSON.parse(kept).data, [
+    { type: 'system.platform.skipped', payload: { reason: /nested deeper than 100/ } },
+  ])
+})
+
 t.test('a number that is written otherwise than JavaScript would is read as what it is', async (t) => {
   const location = { latitude: 'place', longitude: 0, name: 'here' }
   const at = (body: Webhook['body']) => String(body).replaceAll('"place"', '0.10000000000000000001')

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import type { TObject } from '@sinclair/typebox'
 import type { OutboundResponse } from '../../../platform/outbound/http.ts'
-import { isNumber, parseAsWritten } from '../../../platform/exact-numbers.ts'
+import { asWritten, isNumber } from '../../../platform/exact-numbers.ts'
 import { withoutByteOrderMark } from '../../../platform/http/raw-json.ts'
 import { nestedDeeperThan } from '../../../platform/json-slices.ts'
 import type { Credentials, Download } from '../../../platform/outbound/download.ts'
@@ -240,23 +240,28 @@ function wholeMembers(text: string): string {
 /** How deep the JSON of a webhook may be nested, as payloads may. */
 const MAX_DEPTH = 100
 
-/**
- * The object that a webhook's body is, its numbers as they are written: what is kept of it is kept to the letter.
- *
- * @throws UnreadableError
- */
-export function readObject(text: string): Record<string, unknown> {
-  let value: unknown
+/** The JSON object that a webhook's body is. */
+export interface BodyObject {
+  /** With numbers of JavaScript, to be checked and read. */
+  plain: Record<string, unknown>
+  /** With numbers as they are written: what is kept of it is kept to the letter. */
+  asWritten: Record<string, unknown>
+}
+
+/** @throws UnreadableError */
+export function readBody(body: string): BodyObject {
+  const text = withoutByteOrderMark(body)
+  let plain: unknown
   try {
-    value = parseAsWritten(withoutByteOrderMark(text))
+    plain = JSON.parse(text)
   } catch {
     throw new UnreadableError('It is not JSON.')
   }
-  if (!isObject(value)) throw new UnreadableError('It is no JSON object.')
+  if (!isObject(plain)) throw new UnreadableError('It is no JSON object.')
   if (nestedDeeperThan(MAX_DEPTH, text, [0, text.length])) {
     throw new UnreadableError(`It is nested deeper than ${MAX_DEPTH}.`)
   }
-  return value
+  return { plain, asWritten: asWritten(text, plain) as BodyObject['asWritten'] }
 }
 
 /**

@@ -4,7 +4,7 @@ import { SigningSecret, Timestamp } from '../../../platform/http/schemas.ts'
 import { readUrl, Url } from '../../../platform/http/urls.ts'
 import { signedHeaders, verifySigned } from '../../../platform/signing.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, jsonOf, NoContentError, nothing, readObject, timeAt, UnreadableError } from './driver.ts'
+import { headerOf, jsonOf, NoContentError, nothing, readBody, timeAt, UnreadableError } from './driver.ts'
 import type { Incoming, IncomingAttachment, IncomingMessage, PlatformDriver, SendAnswer } from './driver.ts'
 import { HTTP_CONTENT, readContent } from './http-content.ts'
 
@@ -114,11 +114,10 @@ export const http: PlatformDriver = {
   refusesUnreadable: true,
 
   read({ text, now }): Incoming {
-    const asWritten = readObject(text)
-    const body: unknown = JSON.parse(JSON.stringify(asWritten))
-    const [violation] = checkBody(body)
+    const { plain, asWritten } = readBody(text)
+    const [violation] = checkBody(plain)
     if (violation) throw new UnreadableError(`${violation.pointer || 'The body'} ${violation.detail}.`)
-    const { messages = [], statuses = [] } = body as Static<typeof IncomingBody>
+    const { messages = [], statuses = [] } = plain as Static<typeof IncomingBody>
     const timeOf = (sent: string | undefined): Date =>
       timeAt(sent === undefined ? now : Date.parse(sent), now)
     return {

@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Text } from '../../../platform/http/schemas.ts'
 import { retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, isHmac, jsonOf, nothing, readEach, readObject } from './driver.ts'
+import { headerOf, isHmac, jsonOf, nothing, readEach, readBody } from './driver.ts'
 import type { Incoming, PlatformDriver, SendAnswer } from './driver.ts'
 import { ApiUrl, HeaderToken } from './settings.ts'
 import { messageId, readCommand, readEvent, readInteraction } from './slack-content.ts'
@@ -91,7 +91,8 @@ export const slack: PlatformDriver = {
     const form = isForm ? Object.fromEntries(new URLSearchParams(text)) : undefined
     const payload = form?.['payload']
     // The verification token is a secret of old apps; the signature is in its place.
-    const { token: _token, ...body } = form && payload === undefined ? form : readObject(payload ?? text)
+    const { token: _token, ...body } =
+      form && payload === undefined ? form : readBody(payload ?? text).asWritten
     let incoming = nothing()
     readEach([body], incoming, () => {
       if (!form) incoming = readEvent(body, now, settings['botUserId'])

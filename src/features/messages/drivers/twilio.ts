@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import { isNumber } from '../../../platform/exact-numbers.ts'
 import { Text } from '../../../platform/http/schemas.ts'
 import { isWorthRetrying, retryAfterMs } from '../../../platform/outbound/http.ts'
-import { headerOf, jsonOf, mediaKind, NoContentError, nothing, readObject } from './driver.ts'
+import { headerOf, jsonOf, mediaKind, NoContentError, nothing, readBody } from './driver.ts'
 import type {
   Incoming,
   IncomingAttachment,
@@ -92,7 +92,7 @@ export const twilio: PlatformDriver = {
   read(request): Incoming {
     const { url, now } = request
     const raw = headerOf(request, 'content-type').startsWith('application/json')
-      ? readObject(request.text)
+      ? readBody(request.text).asWritten
       : fieldsOf(new URLSearchParams(request.text))
     const form: Partial<Record<string, string>> = Object.fromEntries(
       Object.entries(raw).flatMap(([name, value]) => {

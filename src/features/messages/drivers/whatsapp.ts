@@ -10,7 +10,7 @@ import {
   jsonOf,
   nothing,
   readEach,
-  readObject,
+  readBody,
   timeAt,
 } from './driver.ts'
 import type { Incoming, IncomingMessage, IncomingReport, PlatformDriver, SendAnswer } from './driver.ts'
@@ -128,7 +128,7 @@ export const whatsapp: PlatformDriver = {
 
   read({ text, now }, { settings }): Incoming {
     const incoming = nothing()
-    readEach(readObject(text)['entry'], incoming, (entry) =>
+    readEach(readBody(text).asWritten['entry'], incoming, (entry) =>
       readEach(entry['changes'], incoming, (change) => readChange(change, settings, incoming, now)),
     )
     return incoming
