@@ -17,10 +17,8 @@ export function toViolations(errors: readonly ErrorObject[]): Violation[] {
   const told = errors
     .filter((error) => !SUMMARIES.has(error.keyword) && !isTagMissing(error))
     .slice(0, MAX_EXAMINED)
-  const named = new Set(told.filter(({ keyword }) => keyword === 'format').map((error) => error.instancePath))
-  const dropped = new Set(
-    told.filter((error) => error.keyword === 'pattern' && named.has(error.instancePath)),
-  )
+  const named = new Set(told.filter(({ keyword }) => keyword === 'format').map(placeOf))
+  const dropped = new Set(told.filter((error) => error.keyword === 'pattern' && named.has(placeOf(error))))
   const choices = new Map<ErrorObject, unknown[]>()
   for (const union of told) {
     if (union.keyword !== 'anyOf') continue
@@ -47,6 +45,10 @@ export function toViolations(errors: readonly ErrorObject[]): Violation[] {
 /** That it is required is told as well. */
 const isTagMissing = ({ keyword, params }: ErrorObject): boolean =>
   keyword === 'discriminator' && params['tagValue'] === undefined
+
+/** The value and the schema that it does not fit. */
+const placeOf = ({ instancePath, schemaPath, propertyName = '', keyword }: ErrorObject): string =>
+  [instancePath, propertyName, schemaPath.slice(0, -keyword.length)].join(' ')
 
 const isSamePlace = (error: ErrorObject, union: ErrorObject): boolean =>
   error.instancePath === union.instancePath
