@@ -85,9 +85,8 @@ export function createMailer(server: MailServer, from: Mailbox): Mailer {
     async send({ to, subject, text, html, messageId, date }, timeoutMs) {
       const signal = AbortSignal.timeout(timeoutMs)
       try {
-        const info = await (
-          await transport
-        ).sendMail({
+        const smtp = await transport
+        const info = await smtp.sendMail({
           from,
           to: to.map((address) => ({ name: '', address })),
           subject,

@@ -31,7 +31,7 @@ export interface EmbeddedPostgresOptions {
   dataDir: string
   /** Told what is happening, in words for a person. */
   say: (text: string) => void
-  /** Called once a program of Postgres is at work, in a process of its own. */
+  /** Called each time that a program of Postgres was started in a process of its own: to make the data, to serve it. */
   onLaunched?: () => void
   /** Called once if the server goes away while it is in use. */
   onLost: () => void

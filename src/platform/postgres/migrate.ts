@@ -29,7 +29,7 @@ async function readMigrations(): Promise<Record<string, Migration>> {
   return Object.fromEntries(await Promise.all(entries))
 }
 
-/** Names of the migrations that the database has. Asking the library takes twenty times as long. */
+/** Names of the migrations that the database has. The library, asked for them, looks at the whole catalogue first. */
 async function executedMigrations(db: Database): Promise<string[]> {
   try {
     const { rows } = await sql<{
