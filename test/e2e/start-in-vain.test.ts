@@ -121,6 +121,16 @@ t.test('a data folder of another major version of Postgres is named as one', asy
   await t.rejects(start(), /was made by Postgres 13; this version of Heliograph brings \d+/)
 })
 
+t.test('a database of a later version is not migrated, but refused', async (t) => {
+  const databaseUrl = await createTestDatabase()
+  const client = new pg.Client(databaseUrl)
+  await client.connect()
+  await client.query(`insert into kysely_migration values ('9999_to_come', now()::text)`)
+  await client.end()
+  const said = await failToStart(t, 'migrate', serviceEnvironment(databaseUrl, undefined))
+  t.match(said, '9999_to_come')
+})
+
 t.test('SIGTERM ends a process that waits, and the Postgres that it started', async (t) => {
   const port = await freePort()
   const redisUrl = `redis://127.0.0.1:${port}`

@@ -48,7 +48,11 @@ t.test('how many events a filter takes', async (t) => {
     'of another app',
   )
 
-  t.equal(await count({ payload: '{"a":"\\u0000"}' }), 0, 'what no column for JSON holds')
+  for (const payload of ['{"a":"\\u0000"}', '{"a":1e999999}', '{"a":"\\ud800"}']) {
+    t.equal(await count({ payload }), 0, `${payload}, which is no jsonb`)
+    await client.post('/events', `{"type":"a.b","payload":${payload}}`)
+    t.equal(await count({ payload }), 1, `${payload}, once`)
+  }
 
   t.test('a condition that is no object is a problem, not an error', async (t) => {
     for (const payload of ['x', '[]', '1e999999']) {

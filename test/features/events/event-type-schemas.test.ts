@@ -157,6 +157,11 @@ t.test('schemas of event types', async (t) => {
     t.strictSame(await append(client, 'warned', { x: null }), [1, true])
     const mended = await client.patch(`/event-types/${body.id}`, { jsonSchema: needs('x') })
     t.strictSame(mended.body.schemaWarnings, [])
+    const inexact = await client.post(
+      '/event-types',
+      '{"name":"inexact","jsonSchema":{"properties":{"id":{"const":813683310949021977}}}}',
+    )
+    t.match(inexact.body.schemaWarnings, [{ pointer: '/properties/id/const', detail: /as doubles/ }])
   })
 
   t.test('are given back as they are written, and hold of any text', async (t) => {

@@ -108,3 +108,16 @@ t.test(
     t.strictSame(given, [...stored, last], 'each once and in order')
   },
 )
+
+t.test('a position that the log loses meanwhile, as by a restore, is not waited for', async (t) => {
+  const service = await startService(t, { worker: false })
+  const { eventReader, log } = service.deps
+  const { appId } = await service.client()
+  const heads = [0, 100]
+  const reader = { ...eventReader, head: async () => heads.shift() ?? 0 }
+  const tail = createLogTail(reader, createLocalBus(), log)
+  t.teardown(() => tail.close())
+  const observer = await tail.observe(appId, 50, { write: () => true, fail: () => t.fail('it is not lost') })
+  t.equal(observer.position(), 0)
+  t.strictSame(heads, [], 'the log was said to be longer')
+})
