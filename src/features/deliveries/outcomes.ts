@@ -21,13 +21,21 @@ export interface Outcome {
   attempt: (AttemptResult & { startedAt: number; durationMs: number }) | null
 }
 
-/** Attempts and new states in one statement. A delivery that another worker recorded meanwhile keeps its state. See `claim.ts` for `completed_at`. */
+/**
+ * Attempts and new states in one statement. A delivery that another worker recorded meanwhile keeps its state. One that is
+ * to be tried again is cancelled where its subscription was deleted meanwhile. See `claim.ts` for `completed_at`.
+ */
 const RECORD = `
 with outcome as materialized (
-  select * from unnest($1::uuid[], $2::uuid[], $3::int4[], $4::text[], $5::int8[], $6::int8[], $7::uuid[], $8::text[],
+  select o.*,
+         case when o.status = 'pending' then coalesce((
+           select 'cancelled' from subscriptions
+            where app_id = o.app_id and id = o.subscription_id and deleted_at is not null limit 1), 'pending')
+         else o.status end as state
+    from unnest($1::uuid[], $2::uuid[], $3::int4[], $4::text[], $5::int8[], $6::int8[], $7::uuid[], $8::text[],
                        $9::text[], $10::int8[], $11::int4[], $12::int4[], $13::json[], $14::text[], $15::text[],
                        $16::uuid[], $17::uuid[])
-    as o(app_id, delivery_id, attempts_before, status, retry_ms, due_ms, attempt_id, trigger, outcome, started_ms,
+      as o(app_id, delivery_id, attempts_before, status, retry_ms, due_ms, attempt_id, trigger, outcome, started_ms,
          duration_ms, response_status, response_headers, response_body, error, subscription_id, event_id)
 ), tried as (
   insert into delivery_attempts (app_id, id, delivery_id, subscription_id, event_id, number, trigger, outcome,
@@ -37,13 +45,13 @@ with outcome as materialized (
     from outcome where attempt_id is not null
 )
 update deliveries d
-   set status = o.status,
+   set status = o.state,
        attempts = o.attempts_before + (o.attempt_id is not null)::int,
        lease_until = null,
        trigger = 'automatic',
        next_attempt_at = coalesce(now() + o.retry_ms * interval '1 millisecond', d.next_attempt_at),
        due_at = coalesce(now() + o.due_ms * interval '1 millisecond', d.due_at),
-       completed_at = case when o.status = 'pending' then null else now() end
+       completed_at = case when o.state = 'pending' then null else now() end
   from outcome o
  where d.app_id = o.app_id and d.id = o.delivery_id and d.completed_at is null and d.attempts = o.attempts_before`
 

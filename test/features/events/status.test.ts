@@ -134,6 +134,26 @@ t.test('the status at every step of deliveries', async (t) => {
     t.strictSame(done, { status: 'completed', processedAt: deliveries.data[0].completedAt })
   })
 
+  t.test('cancelled with its subscription when what was under way has failed', async (t) => {
+    const client = await service.client()
+    const receiver = await startReceiver(t)
+    const gate = createGate()
+    receiver.answer = (response) => {
+      const refuse = () => void response.writeHead(500).end()
+      if (receiver.received.length === 1) refuse()
+      else void gate.opened.then(refuse)
+    }
+    const subscription = await client.subscribe(receiver.url)
+    const { body: event } = await client.post('/events', { type: 'a.b', payload: {} })
+    await receiver.waitFor(2)
+    t.equal((await client.delete(`/subscriptions/${subscription.id}`)).status, 204)
+    t.equal((await client.get(`/events/${event.id}`)).body.status, 'processing', 'it is under way')
+    gate.open()
+    t.ok((await untilStatus(client, event.id, 'completed')).processedAt)
+    const { body: deliveries } = await client.get(`/deliveries?eventId=${event.id}`)
+    t.match(deliveries.data, [{ status: 'cancelled', attempts: 2 }])
+  })
+
   t.test('cancelled with its subscription', async (t) => {
     const client = await service.client()
     const receiver = await startReceiver(t)
