@@ -13,7 +13,7 @@ import type { Backend } from './lib/environment.ts'
 import { appendRequests, EVENT_TYPE, numbers, payload } from './lib/events.ts'
 import { startHelper } from './lib/helper.ts'
 import { cpuDuring } from './lib/processes.ts'
-import type { Bench } from './run.ts'
+import type { Bench } from './lib/bench.ts'
 
 /** As many as the worker has to one origin. */
 const CONNECTIONS = 64

@@ -12,10 +12,10 @@ import {
   startService,
   TRANSPORTS,
   type Target,
-  type Transport,
 } from './lib/observing.ts'
+import type { Transport } from './helpers/bare-server.ts'
 import { cpuDuring } from './lib/processes.ts'
-import type { Bench } from './run.ts'
+import type { Bench } from './lib/bench.ts'
 
 const OBSERVERS = 1_000
 const RATES = [

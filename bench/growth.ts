@@ -10,7 +10,7 @@ import { appendRequests, numbers, payload } from './lib/events.ts'
 import { startHelper } from './lib/helper.ts'
 import { cpuDuring } from './lib/processes.ts'
 import { fillLog, oweAll, settleAll } from './lib/stored-log.ts'
-import type { Bench } from './run.ts'
+import type { Bench } from './lib/bench.ts'
 
 const SUBSCRIPTIONS = 1_000
 const APPS = 5_000

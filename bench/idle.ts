@@ -8,16 +8,10 @@ import type { Backend } from './lib/environment.ts'
 import { appendRequests } from './lib/events.ts'
 import { heapInUse } from './lib/heap.ts'
 import { startHelper } from './lib/helper.ts'
-import {
-  startBare,
-  startObservers,
-  startService,
-  TRANSPORTS,
-  type Target,
-  type Transport,
-} from './lib/observing.ts'
+import { startBare, startObservers, startService, TRANSPORTS, type Target } from './lib/observing.ts'
+import type { Transport } from './helpers/bare-server.ts'
 import { openFiles, residentKiB } from './lib/processes.ts'
-import type { Bench } from './run.ts'
+import type { Bench } from './lib/bench.ts'
 
 const OBSERVERS = 5_000
 const WARM_UP_OBSERVERS = 100

@@ -7,7 +7,7 @@ import { createControlTable } from './lib/control-table.ts'
 import { appendRequests } from './lib/events.ts'
 import { startHelper } from './lib/helper.ts'
 import { cpuDuring } from './lib/processes.ts'
-import type { Bench } from './run.ts'
+import type { Bench } from './lib/bench.ts'
 
 const CONNECTIONS = 64
 const BATCH = 500

@@ -7,7 +7,7 @@ import { compare, type Case, type Figures, type Metric } from './lib/compare.ts'
 import type { Backend } from './lib/environment.ts'
 import { appendRequests, numbers, payload } from './lib/events.ts'
 import { startHelper } from './lib/helper.ts'
-import type { Bench } from './run.ts'
+import type { Bench } from './lib/bench.ts'
 
 /** Events a second: far from what the service can do, so that latency is what it takes and not a queue. */
 const RATE = 50

@@ -5,7 +5,7 @@ import { compare, type Case, type Figures, type Metric } from './lib/compare.ts'
 import { createControlTable } from './lib/control-table.ts'
 import type { Backend } from './lib/environment.ts'
 import { startHelper } from './lib/helper.ts'
-import type { Bench } from './run.ts'
+import type { Bench } from './lib/bench.ts'
 
 /** Events a second of an installation that has little to do. */
 const IDLE_RATE = 20

@@ -8,7 +8,7 @@ import { cpuDuring } from './lib/processes.ts'
 import { recordStatements, type RecordedStatement } from './lib/recording.ts'
 import { fillLog, RARE_TYPE, type StoredLog } from './lib/stored-log.ts'
 import { toCursor } from '../src/platform/http/pagination.ts'
-import type { Bench } from './run.ts'
+import type { Bench } from './lib/bench.ts'
 
 /** There are many filters, so each is read for this part of a phase. */
 const PART_OF_PHASE = 1 / 8

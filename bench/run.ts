@@ -7,24 +7,12 @@ import { idle } from './idle.ts'
 import { ingest } from './ingest.ts'
 import { isolation } from './isolation.ts'
 import { latency } from './latency.ts'
+import type { Bench } from './lib/bench.ts'
 import type { Case } from './lib/compare.ts'
-import { openEnvironment, type Environment } from './lib/environment.ts'
+import { openEnvironment } from './lib/environment.ts'
 import { makeReport, toTable } from './lib/report.ts'
 import { Scope } from './lib/scope.ts'
 import { query } from './query.ts'
-
-export interface BenchOptions {
-  scope: Scope
-  environment: Environment
-  /** Length of one phase. */
-  seconds: number
-  /** How long the log is in benches of long logs. */
-  events: number
-  /** Told what is being done, in words for a person. */
-  say: (text: string) => void
-}
-
-export type Bench = (options: BenchOptions) => Promise<Case[]>
 
 const BENCHES: Record<string, Bench> = { ingest, delivery, isolation, fanout, idle, query, latency, growth }
 const USAGE =

@@ -2,8 +2,8 @@ import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } 
 import accepts from '@fastify/accepts'
 import websocket from '@fastify/websocket'
 import packageJson from '../package.json' with { type: 'json' }
-import type { Deps } from './deps.ts'
-import { features } from './features.ts'
+import type { Feature } from './feature.ts'
+import type { Features } from './features.ts'
 import { webhooks } from './features/deliveries/index.ts'
 import { createObserverAuthentication } from './features/observation/index.ts'
 import { registerAuth } from './platform/http/auth.ts'
@@ -16,6 +16,7 @@ import { createOriginCheck } from './platform/http/origins.ts'
 import { protectAnswer } from './platform/http/protect-answer.ts'
 import { registerJsonParser } from './platform/http/raw-json.ts'
 import { dropUnusedConnections } from './platform/http/unused-connections.ts'
+import type { Platform } from './platform.ts'
 import { TAGS } from './tags.ts'
 
 const BODY_LIMIT = 1_048_576
@@ -29,8 +30,11 @@ const REQUEST_TIMEOUT_MS = 60_000
 const KEEP_ALIVE_MS = 72_000
 
 /** The HTTP API with every feature's routes, not yet listening. */
-export async function buildApi(deps: Deps): Promise<FastifyInstance> {
-  const loggerInstance: FastifyBaseLogger = deps.log
+export async function buildApi(
+  { config, log, adminApiKey }: Platform,
+  features: Features,
+): Promise<FastifyInstance> {
+  const loggerInstance: FastifyBaseLogger = log
   const app = Fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
@@ -42,7 +46,7 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
     exposeHeadRoutes: true,
     // Other upgrades, such as h2c, are not taken, and the request is answered as it is.
     http: { shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket' },
-    trustProxy: deps.config.trustedProxies.length > 0 && [...deps.config.trustedProxies],
+    trustProxy: config.trustedProxies.length > 0 && [...config.trustedProxies],
     frameworkErrors(error, request, reply) {
       protectAnswer(request, reply)
       void sendProblem(reply, toProblem(error, request))
@@ -62,7 +66,7 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
   registerErrorHandler(app)
   app.addHook('onRequest', async (request, reply) => protectAnswer(request, reply))
   await app.register(accepts)
-  await registerCors(app, deps.config.allowedOrigins)
+  await registerCors(app, config.allowedOrigins)
   await app.register(websocket, {
     // Without extensions the same bytes can be written to every socket.
     options: {
@@ -81,18 +85,19 @@ export async function buildApi(deps: Deps): Promise<FastifyInstance> {
   await registerOpenApi(app, { version: packageJson.version, webhooks, tags: TAGS })
   await app.register(async (scope) => {
     const authenticateObserver = createObserverAuthentication({
-      keys: deps.keys,
-      tokens: deps.observerTokens,
-      isAllowedOrigin: createOriginCheck(deps.config.allowedOrigins),
+      keys: features.apps.keys,
+      tokens: features.observation.observerTokens,
+      isAllowedOrigin: createOriginCheck(config.allowedOrigins),
     })
     registerAuth(scope, {
-      adminApiKey: deps.adminApiKey,
-      findAppKey: (token) => deps.keys.find(token),
+      adminApiKey,
+      findAppKey: (token) => features.apps.keys.find(token),
       async authenticateObserver(request) {
         request.grant = await authenticateObserver(request)
       },
     })
-    for (const feature of features) if (feature.routes) await scope.register(feature.routes(deps))
+    const inOrder: Feature[] = Object.values(features)
+    for (const { routes } of inOrder) if (routes) await scope.register(routes)
   })
   return app
 }

@@ -1,5 +1,4 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { Deps } from './deps.ts'
 
 /** Something that a worker runs until it is closed. */
 export interface Running {
@@ -7,11 +6,15 @@ export interface Running {
   close(timeoutMs: number): Promise<void>
 }
 
-/** A vertical slice of the product; its folder's `index.ts` is its only public face. */
+/**
+ * A vertical slice of the product. Its folder's `index.ts` is its only public face: a function of the platform and of
+ * the features that it needs, which returns this, and beside it the services that other features may use.
+ */
 export interface Feature {
-  name: string
   /** Its part of the HTTP API. */
-  routes?: (deps: Deps) => FastifyPluginAsyncTypebox
-  /** What it runs in a worker: queue consumers and recurring jobs. */
-  work?: (deps: Deps) => Running[]
+  routes?: FastifyPluginAsyncTypebox
+  /** Starts what it runs in a worker: queue consumers and recurring jobs. */
+  work?(): Running[]
+  /** Ends what it holds in every process, once neither routes nor worker are left. */
+  close?(): Promise<void>
 }

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
 import { buildApi } from './api.ts'
 import type { Config } from './config.ts'
-import { buildDeps, type Deps } from './deps.ts'
 import type { Log } from './platform/log.ts'
 import type { EmbeddedPostgres } from './platform/postgres/embedded.ts'
 import { within } from './platform/within.ts'
+import { buildService, type Service } from './service.ts'
 import type { Stopper } from './stopper.ts'
 import { welcome } from './welcome.ts'
 import { startWorker } from './worker.ts'
@@ -24,31 +24,31 @@ export interface ServeOptions {
 
 /** Starts the parts of a role, and stops them in order when the process is asked to. */
 export async function serve({ role, config, log, postgres, stopper, say }: ServeOptions): Promise<void> {
-  const built = await buildDeps({
+  const service = await buildService({
     config,
     log,
     say,
     migrate: role === 'all',
-    isWhole: role === 'all',
+    hasLocalWorker: role === 'all',
     signal: stopper.signal,
     ...(postgres && { postgres }),
   }).catch((error: unknown) => {
     if (error === stopper.signal.reason) return undefined
     throw error
   })
-  if (!built) {
+  if (!service) {
     log.info('stopped before it had started')
     process.exit(0)
   }
-  const { deps, close } = built
-  const app = role === 'worker' ? undefined : await buildApi(deps)
-  const worker = role === 'api' ? undefined : startWorker(deps)
+  const { platform, features } = service
+  const app = role === 'worker' ? undefined : await buildApi(platform, features)
+  const worker = role === 'api' ? undefined : startWorker(features)
   stopper.ready(async () => {
     const timeoutMs = config.SHUTDOWN_TIMEOUT_MS
     await Promise.all([app && closeApi(app, timeoutMs), worker?.close(timeoutMs)])
-    await close()
+    await service.close()
   })
-  if (app) say(await listen(app, deps))
+  if (app) say(await listen(app, service))
   log.info({ pid: process.pid }, 'started')
 }
 
@@ -57,8 +57,11 @@ const closeApi = (app: FastifyInstance, timeoutMs: number): Promise<void> =>
   within(timeoutMs, app.close()).catch(() => app.server.closeAllConnections())
 
 /** @returns where it listens, in words for a person */
-async function listen(app: FastifyInstance, deps: Deps): Promise<string> {
-  const { HOST: host, PORT: port, embedded } = deps.config
+async function listen(app: FastifyInstance, { platform, features }: Service): Promise<string> {
+  const { config } = platform
+  const { HOST: host, PORT: port, embedded } = config
   const address = await app.listen({ host, port })
-  return embedded ? welcome(deps, address) : `Heliograph listens on ${address} (see ${address}/docs).`
+  return embedded
+    ? welcome(config.DATA_DIR, features.apps.apps, address)
+    : `Heliograph listens on ${address} (see ${address}/docs).`
 }

@@ -1,15 +1,14 @@
 import { join, relative } from 'node:path'
-import { DEFAULT_APP_FILE, defaultApp } from './default-app.ts'
-import type { Deps } from './deps.ts'
+import { DEFAULT_APP_FILE, defaultApp, type AppService } from './features/apps/index.ts'
 
 /**
  * What `npm start` prints with the embedded default: where it listens and what to paste to see it work.
  *
  * The key is the default app's own, on the terminal of whoever runs the service; it is in no log.
  */
-export async function welcome(deps: Deps, address: string): Promise<string> {
-  const { apiKey } = await defaultApp(deps.config.DATA_DIR, deps.apps)
-  const folder = relative(process.cwd(), deps.config.DATA_DIR) || '.'
+export async function welcome(dataDir: string, apps: AppService, address: string): Promise<string> {
+  const { apiKey } = await defaultApp(dataDir, apps)
+  const folder = relative(process.cwd(), dataDir) || '.'
   return `
 Heliograph listens on ${address} (documentation: ${address}/docs)
 Data and keys are in ${folder}; the default app's key is in ${join(folder, DEFAULT_APP_FILE)}, the admin key in ${join(folder, 'admin.key')}.

@@ -1,10 +1,10 @@
-import type { Deps } from './deps.ts'
-import type { Running } from './feature.ts'
-import { features } from './features.ts'
+import type { Feature, Running } from './feature.ts'
+import type { Features } from './features.ts'
 
 /** Starts every feature's consumers and recurring jobs. */
-export function startWorker(deps: Deps): Running {
-  const running = features.flatMap((feature) => feature.work?.(deps) ?? [])
+export function startWorker(features: Features): Running {
+  const inOrder: Feature[] = Object.values(features)
+  const running = inOrder.flatMap((feature) => feature.work?.() ?? [])
   return {
     async close(timeoutMs) {
       await Promise.all(running.map((part) => part.close(timeoutMs)))

@@ -16,25 +16,21 @@ interface Import {
   specifier: string
   /** Path of the source file, or undefined for a package. */
   target: string | undefined
-  /** Erased before the program runs. */
-  typeOnly: boolean
 }
 
 /** `import … from '…'`, `export … from '…'`, and `import '…'`. */
-const STATEMENT =
-  /^[ \t]*(?:import|export)\s+(?<clause>(?:type\s+)?[^'"`;=()]*?\bfrom\s*)?['"](?<specifier>[^'"]+)['"]/gm
+const STATEMENT = /^[ \t]*(?:import|export)\s+(?:[^'"`;=()]*?\bfrom\s*)?['"](?<specifier>[^'"]+)['"]/gm
 const CALL = /\b(?:import|require)\s*\(\s*['"`](?<specifier>[^'"`]+)['"`]/g
 
 function importsOf(from: string, text: string): Import[] {
   const found = [...text.matchAll(STATEMENT), ...text.matchAll(CALL)]
   return found.map(({ groups = {} }) => {
-    const { clause = '', specifier = '' } = groups
+    const { specifier = '' } = groups
     const isPath = specifier.startsWith('.')
     return {
       from,
       specifier,
       target: isPath ? posix.normalize(posix.join(dirname(from), specifier)) : undefined,
-      typeOnly: /^type\s/.test(clause),
     }
   })
 }
@@ -67,11 +63,19 @@ const backendImports = (sources: Sources): string[] =>
     .filter(({ from, specifier }) => !isPlatform(from) && BACKENDS.has(specifier.split('/')[0] ?? ''))
     .map(name)
 
-/** Circles of features that import each other while the program runs, with the imports that close them. */
+/** What puts the features together; they themselves know nothing of it. */
+const COMPOSITION = new Set(['features', 'service', 'api', 'worker', 'serve'].map((part) => `src/${part}.ts`))
+
+const compositionImports = (sources: Sources): string[] =>
+  importsIn(sources)
+    .filter(({ from, target = '' }) => featureOf(from) !== undefined && COMPOSITION.has(target))
+    .map(name)
+
+/** Circles of features that import each other, be it for types alone, with the imports that close them. */
 function featureCycles(sources: Sources): string[] {
-  const between = importsIn(sources).filter(({ from, target = '', typeOnly }) => {
+  const between = importsIn(sources).filter(({ from, target = '' }) => {
     const [importer, imported] = [featureOf(from), featureOf(target)]
-    return !typeOnly && importer !== undefined && imported !== undefined && importer !== imported
+    return importer !== undefined && imported !== undefined && importer !== imported
   })
   const leadsTo = (start: string, goal: string, seen = new Set<string>()): boolean => {
     if (start === goal) return true
@@ -114,6 +118,7 @@ t.test('the source', async (t) => {
   t.same(platformImports(sources), [], 'the platform imports nothing above it')
   t.same(pastIndexImports(sources), [], 'a feature is imported through its index.ts alone')
   t.same(backendImports(sources), [], 'only the platform imports pg, bullmq and ioredis')
+  t.same(compositionImports(sources), [], 'no feature imports what puts the features together')
   t.same(featureCycles(sources), [], 'features do not import each other in a circle')
   t.same(longFiles(sources), [], `no file has more than ${MAX_LINES} lines`)
 })
@@ -141,21 +146,21 @@ export const list = ['not']
 import { late } from 'late'
 `
   t.same(
-    importsOf('src/x/y.ts', text).map(({ specifier, target, typeOnly }) => [specifier, target, typeOnly]),
+    importsOf('src/x/y.ts', text).map(({ specifier, target }) => [specifier, target]),
     [
-      ['a', undefined, false],
-      ['./b.ts', 'src/x/b.ts', true],
-      ['../c.ts', 'src/c.ts', false],
-      ['d/sub', undefined, false],
-      ['./e.ts', 'src/x/e.ts', false],
-      ['f', undefined, false],
-      ['../package.json', 'src/package.json', false],
-      ['./g.ts', 'src/x/g.ts', false],
-      ['./h.ts', 'src/x/h.ts', true],
-      ['./i.ts', 'src/x/i.ts', false],
-      ['late', undefined, false],
-      ['j', undefined, false],
-      ['k', undefined, false],
+      ['a', undefined],
+      ['./b.ts', 'src/x/b.ts'],
+      ['../c.ts', 'src/c.ts'],
+      ['d/sub', undefined],
+      ['./e.ts', 'src/x/e.ts'],
+      ['f', undefined],
+      ['../package.json', 'src/package.json'],
+      ['./g.ts', 'src/x/g.ts'],
+      ['./h.ts', 'src/x/h.ts'],
+      ['./i.ts', 'src/x/i.ts'],
+      ['late', undefined],
+      ['j', undefined],
+      ['k', undefined],
     ],
   )
 })
@@ -164,7 +169,7 @@ t.test('each rule finds who breaks it', async (t) => {
   const sources = new Map([
     [
       'src/platform/a.ts',
-      `import type { Deps } from '../deps.ts'\nimport { b } from './b.ts'\nimport 'pg'\n`,
+      `import type { Features } from '../features.ts'\nimport { b } from './b.ts'\nimport 'pg'\n`,
     ],
     ['src/platform/http/b.ts', `import { apps } from '../../features/apps/index.ts'\n`],
     [
@@ -178,28 +183,36 @@ t.test('each rule finds who breaks it', async (t) => {
     ['src/features/events/index.ts', `export { d } from '../deliveries/index.ts'\n`],
     [
       'src/features/events/live/tail.ts',
-      `import { x } from '../../../platform/a.ts'\nimport '../reads.ts'\n`,
+      `import { x } from '../../../platform/a.ts'\nimport type { F } from '../../../features.ts'\n`,
     ],
     ['src/features/deliveries/index.ts', `import { a } from '../apps/index.ts'\n`],
-    ['src/features/deliveries/reads.ts', `import type { E } from '../events/index.ts'\n`],
+    ['src/features/rooms/index.ts', `import type { P } from '../presence/index.ts'\n`],
+    ['src/features/presence/index.ts', `import type { R } from '../rooms/index.ts'\n`],
     ['src/features/operations/index.ts', `import { e } from '../events/index.ts'\n`],
-    ['src/deps.ts', `import { keys } from './features/apps/keys.ts'\nimport { Queue } from 'bullmq/x'\n`],
+    ['src/features.ts', `import { keys } from './features/apps/keys.ts'\nimport { Queue } from 'bullmq/x'\n`],
     ['src/long.ts', 'x\n'.repeat(401)],
     ['src/just.ts', 'x\n'.repeat(400)],
   ])
   t.same(platformImports(sources), [
-    'src/platform/a.ts imports ../deps.ts',
+    'src/platform/a.ts imports ../features.ts',
     'src/platform/http/b.ts imports ../../features/apps/index.ts',
   ])
   t.same(pastIndexImports(sources), [
     'src/features/apps/keys.ts imports ../events/reads.ts',
-    'src/deps.ts imports ./features/apps/keys.ts',
+    'src/features.ts imports ./features/apps/keys.ts',
   ])
-  t.same(backendImports(sources), ['src/features/apps/keys.ts imports pg', 'src/deps.ts imports bullmq/x'])
+  t.same(backendImports(sources), [
+    'src/features/apps/keys.ts imports pg',
+    'src/features.ts imports bullmq/x',
+  ])
+  t.same(compositionImports(sources), ['src/features/events/live/tail.ts imports ../../../features.ts'])
   t.same(featureCycles(sources), [
     'src/features/apps/index.ts imports ../events/index.ts',
+    'src/features/apps/keys.ts imports ../events/reads.ts',
     'src/features/events/index.ts imports ../deliveries/index.ts',
     'src/features/deliveries/index.ts imports ../apps/index.ts',
+    'src/features/rooms/index.ts imports ../presence/index.ts',
+    'src/features/presence/index.ts imports ../rooms/index.ts',
   ])
   t.same(longFiles(sources), ['src/long.ts has 401 lines'])
 })

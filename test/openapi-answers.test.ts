@@ -176,7 +176,7 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
     ]) {
       // As if it still had something to do.
       await sql`update recoveries set status = 'running', completed_at = null, run_at = now() + interval '1 hour'
-                 where id = ${replay.id}`.execute(service.deps.db)
+                 where id = ${replay.id}`.execute(service.platform.db)
       for (const action of actions) await send('POST', `/recoveries/{id}/${action}`, [replay.id])
     }
   })
@@ -324,7 +324,7 @@ t.test('real answers are as the OpenAPI document says', async (t) => {
 
   t.test('when rooms work', async (t) => {
     await send('POST', '/observation/publish', [], { rooms: ['a/1'], topic: 'a', data: { x: 1 } })
-    const { presence } = service.deps
+    const { presence } = service.features.observation
     presence.enter(client.appId, 'a/1', UNKNOWN_ID, { id: 'ada', info: '{"name":"Ada"}' })
     presence.enter(client.appId, 'a/1', UNKNOWN_ID, { id: 'bob', info: null })
     const present = await until(async () => {

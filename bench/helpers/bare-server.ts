@@ -3,7 +3,6 @@ import { createServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { setImmediate as nextTick, setTimeout as wait } from 'node:timers/promises'
 import { WebSocketServer } from 'ws'
-import type { Transport } from '../lib/observing.ts'
 import { serve } from '../lib/serve.ts'
 
 const open = new Set<Socket>()
@@ -30,6 +29,8 @@ const starts = {
     return server
   },
 }
+
+export type Transport = keyof typeof starts
 
 const handlers = {
   /** @returns its port */

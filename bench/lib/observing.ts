@@ -1,6 +1,6 @@
 import { SSE, WEBSOCKET } from '../../src/features/observation/live/encoding.ts'
 import { newId } from '../../src/platform/ids.ts'
-import type { BareServer } from '../helpers/bare-server.ts'
+import type { BareServer, Transport } from '../helpers/bare-server.ts'
 import type { Observers, Opening } from '../helpers/observers.ts'
 import { createApp } from './app.ts'
 import type { Environment, Stores } from './environment.ts'
@@ -9,7 +9,6 @@ import { startHelper, type Helper } from './helper.ts'
 import type { Process } from './processes.ts'
 import type { Scope } from './scope.ts'
 
-export type Transport = 'sse' | 'websocket'
 export const TRANSPORTS: Record<Transport, string> = { sse: 'server-sent events', websocket: 'WebSocket' }
 
 const ROOM = 'all'

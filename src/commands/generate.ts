@@ -6,13 +6,13 @@ import { parseArgs } from 'node:util'
 import { format, resolveConfig } from 'prettier'
 import { buildApi } from '../api.ts'
 import { Environment, loadConfig } from '../config.ts'
-import { buildDeps, type Deps } from '../deps.ts'
 import { publishedSchema } from '../features/graphql/index.ts'
 import { asyncApi } from '../features/observation/index.ts'
 import { createLog } from '../platform/log.ts'
 import { describeSchema } from '../platform/postgres/describe-schema.ts'
 import { startEmbeddedPostgres } from '../platform/postgres/embedded.ts'
 import { run } from '../platform/postgres/server-account.ts'
+import { buildService, type Service } from '../service.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -24,7 +24,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
   const dataDir = await mkdtemp(join(tmpdir(), 'heliograph-generate-'))
   const say = (): void => {}
-  const { deps, close } = await buildDeps({
+  const service = await buildService({
     config: loadConfig({ DATA_DIR: dataDir, LOG_LEVEL: 'error' }),
     log: createLog('error', 'generate'),
     migrate: true,
@@ -34,11 +34,11 @@ async function main(): Promise<void> {
   try {
     const files: Record<string, string> = {
       '.env.example': envExample(),
-      'openapi/openapi.json': await openApi(deps),
+      'openapi/openapi.json': await openApi(service),
       'openapi/asyncapi.json': `${JSON.stringify(asyncApi, null, 2)}\n`,
       'openapi/schema.graphql': publishedSchema(),
       'src/platform/postgres/tables.ts': await tables(dataDir),
-      'migrations/schema.txt': await describeSchema(deps.db),
+      'migrations/schema.txt': await describeSchema(service.platform.db),
       ...(await browserModules()),
     }
     const differing: string[] = []
@@ -59,7 +59,7 @@ async function main(): Promise<void> {
       differing.length === 0 ? 'Generated files are up to date.\n' : `Wrote ${differing.join(', ')}.\n`,
     )
   } finally {
-    await close()
+    await service.close()
     await rm(dataDir, { recursive: true, force: true })
   }
 }
@@ -72,8 +72,8 @@ function envExample(): string {
   return `# Every setting of Heliograph. Copy this file to .env and change what you need;\n# a line that stays commented out keeps the value it shows, or stays unset where that is an example.\n\n${settings.join('\n')}`
 }
 
-async function openApi(deps: Deps): Promise<string> {
-  const app = await buildApi(deps)
+async function openApi({ platform, features }: Service): Promise<string> {
+  const app = await buildApi(platform, features)
   await app.ready()
   const document = JSON.stringify(app.swagger(), null, 2)
   await app.close()

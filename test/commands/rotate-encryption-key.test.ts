@@ -100,12 +100,12 @@ async function prepare(t: Test, subscriptions: number) {
 
 type Prepared = Awaited<ReturnType<typeof prepare>>
 
-const publicKeysOf = async ({ deps }: Service, { appId }: Client): Promise<string[]> =>
-  (await deps.signingKeys.of(appId)).map((key) => publicKeyText(publicBytes(key)))
+const publicKeysOf = async ({ features }: Service, { appId }: Client): Promise<string[]> =>
+  (await features.apps.signingKeys.of(appId)).map((key) => publicKeyText(publicBytes(key)))
 
 /** Everything must open with the keys of a service, to what it was before. */
 async function expectReadable(t: Test, prepared: Prepared, service: Service, what: string): Promise<void> {
-  const { secrets } = service.deps
+  const { secrets } = service.platform
   const { rows } = await prepared.pool.query(
     'select app_id, id, sealed_secret, sealed_settings, sealed_old_secrets from subscriptions order by id',
   )

@@ -22,7 +22,7 @@ t.test('two API processes and a worker on a Redis Cluster', async (t) => {
 
   await t.test('what one takes is delivered, and told to the observers of the other', async (t) => {
     const told: string[] = []
-    const end = second.deps.bus.subscribe('log.grew', (message) =>
+    const end = second.platform.bus.subscribe('log.grew', (message) =>
       told.push(...(message as { apps: string[] }).apps),
     )
     const observer = await observe(t, second.url, client.key, '?after=0')

@@ -62,14 +62,14 @@ export const numbers = (count: number, from = 1): { n: number }[] =>
   Array.from({ length: count }, (_, index) => ({ n: from + index }))
 
 /** Waits until nothing is owed any more. */
-export async function drained({ deps }: Service): Promise<void> {
-  await until(async () => (await owed({ deps })) === 0, 'nothing is owed any more')
+export async function drained({ platform }: Service): Promise<void> {
+  await until(async () => (await owed({ platform })) === 0, 'nothing is owed any more')
 }
 
-async function owed({ deps }: Pick<Service, 'deps'>): Promise<number> {
+async function owed({ platform }: Pick<Service, 'platform'>): Promise<number> {
   const { rows } = await sql<{
     open: number
-  }>`select count(*) as open from deliveries where status = 'pending'`.execute(deps.db)
+  }>`select count(*) as open from deliveries where status = 'pending'`.execute(platform.db)
   return rows[0]?.open ?? 0
 }
 

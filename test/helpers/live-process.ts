@@ -1,9 +1,6 @@
-import {
-  createEmitter,
-  createPresence,
-  type Emitter,
-  type Presence,
-} from '../../src/features/observation/index.ts'
+import type { Emitter, Presence } from '../../src/features/observation/contracts.ts'
+import { createEmitter } from '../../src/features/observation/emitter.ts'
+import { createPresence } from '../../src/features/observation/presence.ts'
 import type { Bus } from '../../src/platform/bus/port.ts'
 import { createPostgresBus, createRedisBus } from '../../src/platform/bus/relay.ts'
 import { parseRedisAddress } from '../../src/platform/redis-address.ts'

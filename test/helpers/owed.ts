@@ -16,7 +16,7 @@ export const allEnded = (service: Service): Promise<unknown> =>
 /** Deliveries of a status, of all apps. */
 export async function countOf(service: Service, status: string): Promise<number> {
   const { rows } = await sql<{ count: number }>`
-    select count(*)::int4 as count from deliveries where status = ${status}`.execute(service.deps.db)
+    select count(*)::int4 as count from deliveries where status = ${status}`.execute(service.platform.db)
   return rows[0]?.count ?? 0
 }
 

@@ -47,7 +47,7 @@ export async function createRecords(t: Test, service: Service, client: Client) {
     }, 'it has ended')
     // As if it still had something to do.
     await sql`update recoveries set status = ${status}, completed_at = null, run_at = now() + interval '1 hour'
-               where id = ${id}`.execute(service.deps.db)
+               where id = ${id}`.execute(service.platform.db)
     return id
   }
 

@@ -2,9 +2,11 @@ import type { Test } from 'tap'
 import { request, type Dispatcher } from 'undici'
 import { buildApi } from '../../src/api.ts'
 import { loadConfig } from '../../src/config.ts'
-import { buildDeps, type Deps } from '../../src/deps.ts'
 import { SCOPES } from '../../src/platform/http/auth.ts'
 import { createLog } from '../../src/platform/log.ts'
+import { buildService } from '../../src/service.ts'
+import type { Features } from '../../src/features.ts'
+import type { Platform } from '../../src/platform.ts'
 import { startWorker } from '../../src/worker.ts'
 import { createTestDatabase, createTestRedis } from './environment.ts'
 import { startRedisCluster } from './redis-cluster.ts'
@@ -136,7 +138,8 @@ function clientOf(baseUrl: string, appId: string, key: string): Client {
 
 export interface Service {
   url: string
-  deps: Deps
+  platform: Platform
+  features: Features
   databaseUrl: string
   redisUrl: string | undefined
   /** A new app on it. */
@@ -150,7 +153,7 @@ export interface ServiceOptions {
   /** Whether this process also runs the worker; it does unless told. */
   worker?: boolean
   /** Whether the worker takes what this process owes past the queue, as `npm start` has it; else by the queue. */
-  isWhole?: boolean
+  hasLocalWorker?: boolean
   /** To share a database or a Redis with another service. */
   databaseUrl?: string
   redisUrl?: string
@@ -170,19 +173,22 @@ export async function startService(t: Test, options: ServiceOptions = {}): Promi
   const databaseUrl = options.databaseUrl ?? (await createTestDatabase())
   const redisUrl = options.redisUrl ?? (await createRedisFor(t, options.backend))
   const config = loadConfig(serviceEnvironment(databaseUrl, redisUrl, options.settings))
-  const { deps, close: closeDeps } = await buildDeps({
+  const service = await buildService({
     config,
     log: createLog(config.LOG_LEVEL, 'test'),
     migrate: false,
-    isWhole: options.isWhole ?? false,
+    hasLocalWorker: options.hasLocalWorker ?? false,
     say: () => {},
   })
-  const api = await buildApi(deps)
-  const worker = options.worker === false ? undefined : startWorker(deps)
+  const { platform, features } = service
+  const api = await buildApi(platform, features)
+  const worker = options.worker === false ? undefined : startWorker(features)
   const url = await api.listen({ host: '127.0.0.1', port: 0 })
   let closing: Promise<void> | undefined
   const close = (): Promise<void> =>
-    (closing ??= Promise.all([api.close(), worker?.close(config.SHUTDOWN_TIMEOUT_MS)]).then(closeDeps))
+    (closing ??= Promise.all([api.close(), worker?.close(config.SHUTDOWN_TIMEOUT_MS)]).then(() =>
+      service.close(),
+    ))
   t.teardown(close)
-  return { url, deps, databaseUrl, redisUrl, client: () => createClient(url), close }
+  return { url, platform, features, databaseUrl, redisUrl, client: () => createClient(url), close }
 }

@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { ConfigError, loadConfig } from '../../config.ts'
-import { PATTERN_FORM } from '../../features/subscriptions/index.ts'
+import { PATTERN_FORM } from '../../features/matching/index.ts'
 import { faultOfSecret, newSigningSecret } from '../../platform/signing.ts'
-import { keptDefaultKey } from '../../default-app.ts'
+import { keptDefaultKey } from '../../features/apps/index.ts'
 
 const DEFAULT_SERVICE = 'http://127.0.0.1:3000'
 const MAX_TIMEOUT_SECONDS = 86_400

@@ -1,16 +1,35 @@
 import type { Feature } from '../../feature.ts'
+import type { Platform } from '../../platform.ts'
+import { createKeyFinder, type KeyFinder } from './keys.ts'
 import { appRoutes } from './routes.ts'
+import { createAppService, type AppService } from './service.ts'
 import { signingKeyRoutes } from './signing-key-routes.ts'
+import { createSigningKeyService, type SigningKeyService } from './signing-keys.ts'
 
-export { createKeyFinder, type KeyFinder } from './keys.ts'
+export { defaultApp, DEFAULT_APP_FILE, keptDefaultKey } from './default-app.ts'
+export type { KeyFinder } from './keys.ts'
 export { lockLog, raiseVersion } from './log-versions.ts'
-export { createAppService, type AppService } from './service.ts'
-export { createSigningKeyService, SEALED_APP_COLUMNS, type SigningKeyService } from './signing-keys.ts'
+export type { AppService } from './service.ts'
+export { SEALED_APP_COLUMNS, type SigningKeyService } from './signing-keys.ts'
 
-export const apps: Feature = {
-  name: 'apps',
-  routes: (deps) => async (app) => {
-    await app.register(appRoutes(deps.apps))
-    await app.register(signingKeyRoutes(deps.signingKeys))
-  },
+export interface Apps extends Feature {
+  apps: AppService
+  keys: KeyFinder
+  signingKeys: SigningKeyService
+}
+
+/** Who uses the service: apps, their API keys and the keys that their webhooks are signed with. */
+export function createApps({ db, bus, secrets, clock }: Platform): Apps {
+  const keys = createKeyFinder(db, bus)
+  const apps = createAppService(db, keys)
+  const signingKeys = createSigningKeyService(db, secrets, clock)
+  return {
+    apps,
+    keys,
+    signingKeys,
+    async routes(app) {
+      await app.register(appRoutes(apps))
+      await app.register(signingKeyRoutes(signingKeys))
+    },
+  }
 }

@@ -1,5 +1,5 @@
 import { executorIn, type Database, type Executor } from '../../platform/postgres/pool.ts'
-import type { Flow } from '../subscriptions/index.ts'
+import type { Flow } from '../matching/index.ts'
 import { claimParked, type ClaimedDelivery } from './claim.ts'
 import { RATE_LATE_MS, type PaceOptions } from './lane.ts'
 import { READY, READY_IN_ORDER } from './ready.ts'

@@ -1,6 +1,13 @@
-import type { Feature } from '../../feature.ts'
+import type { Feature, Running } from '../../feature.ts'
+import type { Platform } from '../../platform.ts'
+import type { Apps } from '../apps/index.ts'
+import { connectDestinations, type Destinations } from '../destinations/index.ts'
 import { createSentEdgesReader } from '../entities/index.ts'
+import type { Events } from '../events/index.ts'
+import type { Messages } from '../messages/index.ts'
+import type { Subscriptions } from '../subscriptions/index.ts'
 import { createDeliveryControl } from './control.ts'
+import { createDeliveryQueue, type DeliveryQueue } from './delivery-queue.ts'
 import { startDispatcher } from './dispatcher.ts'
 import { startFeeder } from './feeder.ts'
 import { createHealthKeeper } from './health.ts'
@@ -19,83 +26,117 @@ import { createTargets } from './targets.ts'
 import { sendTest } from './test-delivery.ts'
 
 export { webhooks } from './webhook-openapi.ts'
-export { createDeliveryQueue, type DeliveryQueue } from './delivery-queue.ts'
+export type { DeliveryQueue } from './delivery-queue.ts'
 
-export const deliveries: Feature = {
-  name: 'deliveries',
-  routes: (deps) => async (app) => {
-    const { db, clock, config, destinations, deliveryQueue: queue } = deps
-    const control = createDeliveryControl({ db, queue, graceMs: config.DELIVERY_GRACE_MS })
-    const testing = {
-      targets: createTargets(db, deps.secrets),
-      destinations,
-      clock,
-      timeoutMs: config.DELIVERY_TIMEOUT_MS,
-    }
-    await app.register(deliveryRoutes(createDeliveryReader(db), control, deps.eventReader))
-    await app.register(recoveryRoutes(createRecoveryService(db)))
-    await app.register(
-      subscriptionDeliveryRoutes({
-        subscriptions: deps.subscriptions,
-        readStatistics: (appId, id, hours) => readStatistics(db, clock, appId, id, hours),
-        sendTest: (appId, id, body) => sendTest(testing, appId, id, body),
-      }),
-    )
-  },
-  work: (deps) => {
-    const { pool, db, log, clock, config, deliveryQueue: queue } = deps
-    const targets = createTargets(db, deps.secrets)
-    const health = createHealthKeeper({
-      db,
-      appender: deps.appender,
-      onOff: deps.subscriptionSwitch,
-      publicUrl: config.publicUrl,
-      log,
-      holdMs: config.SUBSCRIPTION_HOLD_MS,
-      disableAfterMs: config.subscriptionDisableAfterMs,
-    })
-    const sender = createSender({
-      readSentEdges: createSentEdgesReader(pool, config.publicUrl),
-      targets,
-      destinations: deps.destinations,
-      recorder: createOutcomeRecorder(pool, config.DELIVERY_GRACE_MS),
-      recall: createRecall(db),
-      health,
-      queue,
-      clock,
-      log,
-      timeoutMs: config.DELIVERY_TIMEOUT_MS,
-      retryDelaysMs: config.retryDelaysMs,
-    })
-    const dispatcher = startDispatcher({
+interface Needs {
+  apps: Apps
+  events: Events
+  subscriptions: Subscriptions
+  messages: Messages
+}
+
+export interface Deliveries extends Feature {
+  deliveryQueue: DeliveryQueue
+}
+
+/** What the log owes to subscriptions: sent, tried again, held back, and seen to its end. */
+export function createDeliveries(platform: Platform, needs: Needs): Deliveries {
+  const { db, clock, config, secrets, log } = platform
+  const { events, subscriptions } = needs
+  const deliveryQueue = createDeliveryQueue(platform.queues, log)
+  events.onCommitted((_stored, owed) => deliveryQueue.owe(owed))
+  const destinations: Destinations = {
+    ...connectDestinations({
+      http: platform.http,
+      transform: platform.transformer.transform,
+      signingKeys: needs.apps.signingKeys,
+      mail: config.mail,
+    }),
+    platform: needs.messages.platformDestination,
+  }
+  return {
+    deliveryQueue,
+    async routes(app) {
+      const control = createDeliveryControl({ db, queue: deliveryQueue, graceMs: config.DELIVERY_GRACE_MS })
+      const testing = {
+        targets: createTargets(db, secrets),
+        destinations,
+        clock,
+        timeoutMs: config.DELIVERY_TIMEOUT_MS,
+      }
+      await app.register(deliveryRoutes(createDeliveryReader(db), control, events.eventReader))
+      await app.register(recoveryRoutes(createRecoveryService(db)))
+      await app.register(
+        subscriptionDeliveryRoutes({
+          subscriptions: subscriptions.subscriptions,
+          readStatistics: (appId, id, hours) => readStatistics(db, clock, appId, id, hours),
+          sendTest: (appId, id, body) => sendTest(testing, appId, id, body),
+        }),
+      )
+    },
+    work: () => startDeliveryWork(platform, needs, destinations, deliveryQueue),
+  }
+}
+
+/** What sends, and what finds what others lost. */
+function startDeliveryWork(
+  platform: Platform,
+  { events, subscriptions }: Needs,
+  destinations: Destinations,
+  queue: DeliveryQueue,
+): Running[] {
+  const { pool, db, log, clock, config } = platform
+  const targets = createTargets(db, platform.secrets)
+  const health = createHealthKeeper({
+    db,
+    appender: events.appender,
+    onOff: subscriptions.subscriptionSwitch,
+    publicUrl: config.publicUrl,
+    log,
+    holdMs: config.SUBSCRIPTION_HOLD_MS,
+    disableAfterMs: config.subscriptionDisableAfterMs,
+  })
+  const sender = createSender({
+    readSentEdges: createSentEdgesReader(pool, config.publicUrl),
+    targets,
+    destinations,
+    recorder: createOutcomeRecorder(pool, config.DELIVERY_GRACE_MS),
+    recall: createRecall(db),
+    health,
+    queue,
+    clock,
+    log,
+    timeoutMs: config.DELIVERY_TIMEOUT_MS,
+    retryDelaysMs: config.retryDelaysMs,
+  })
+  const dispatcher = startDispatcher({
+    pool,
+    db,
+    queue,
+    sender,
+    log,
+    concurrency: config.WORKER_CONCURRENCY,
+    takesOwn: platform.hasLocalWorker,
+    leaseMs: config.DELIVERY_LEASE_MS,
+    graceMs: config.DELIVERY_GRACE_MS,
+    timeoutMs: config.DELIVERY_TIMEOUT_MS,
+  })
+  return [
+    dispatcher,
+    startFeeder({ pool, dispatcher, log, intervalMs: config.SWEEP_INTERVAL_MS }),
+    startSweeper({
       pool,
+      queue,
+      log,
+      intervalMs: config.SWEEP_INTERVAL_MS,
+      graceMs: config.DELIVERY_GRACE_MS,
+    }),
+    startRecoveryRunner({
       db,
       queue,
-      sender,
       log,
-      concurrency: config.WORKER_CONCURRENCY,
-      takesOwn: deps.isWhole,
-      leaseMs: config.DELIVERY_LEASE_MS,
+      intervalMs: config.SWEEP_INTERVAL_MS,
       graceMs: config.DELIVERY_GRACE_MS,
-      timeoutMs: config.DELIVERY_TIMEOUT_MS,
-    })
-    return [
-      dispatcher,
-      startFeeder({ pool, dispatcher, log, intervalMs: config.SWEEP_INTERVAL_MS }),
-      startSweeper({
-        pool,
-        queue,
-        log,
-        intervalMs: config.SWEEP_INTERVAL_MS,
-        graceMs: config.DELIVERY_GRACE_MS,
-      }),
-      startRecoveryRunner({
-        db,
-        queue,
-        log,
-        intervalMs: config.SWEEP_INTERVAL_MS,
-        graceMs: config.DELIVERY_GRACE_MS,
-      }),
-    ]
-  },
+    }),
+  ]
 }

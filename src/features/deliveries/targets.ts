@@ -4,7 +4,8 @@ import { notFound } from '../../platform/http/problems.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
 import { reveal, type DestinationSettings, type Target } from '../destinations/index.ts'
-import { openSecrets, type Flow, type OpenSecrets } from '../subscriptions/index.ts'
+import type { Flow } from '../matching/index.ts'
+import { openSecrets, type OpenSecrets } from '../subscriptions/index.ts'
 
 /** Subscriptions that a process keeps in the clear. */
 const CACHE_SIZE = 5_000

@@ -1,8 +1,10 @@
 import type { Feature } from '../../feature.ts'
+import type { Platform } from '../../platform.ts'
 import { resourceRoutes } from '../../platform/http/resource-routes.ts'
-import { createPlatformUserService } from './platform-users.ts'
+import { createFileService, type FileService } from './files.ts'
+import { createPlatformUserService, type PlatformUserService } from './platform-users.ts'
 import * as schemas from './schemas.ts'
-import { createUserService } from './users.ts'
+import { createUserService, type UserService } from './users.ts'
 
 export {
   identitiesOf,
@@ -13,7 +15,6 @@ export {
   type FindEntity,
 } from './lookup.ts'
 export {
-  createPlatformUserService,
   insert as insertPlatformUser,
   knownAs,
   lockIds,
@@ -21,21 +22,31 @@ export {
   type KnownAs,
   type PlatformUserService,
 } from './platform-users.ts'
-export { createFileService, type FileService, type FileSource, type PlatformFile } from './files.ts'
+export type { FileService, FileSource, PlatformFile } from './files.ts'
 export { File, PlatformUser, User } from './schemas.ts'
 export { createSentEdgesReader, sentEdges, type ReadSentEdges, type SentEdges } from './sent-edges.ts'
-export { createUserService, type UserService } from './users.ts'
+export type { UserService } from './users.ts'
 
 const access = { read: 'entities:read', write: 'entities:write' } as const
 const tag = 'Entities'
 const stays = 'Edges of events that point to it stay, and point to nothing.'
 
+export interface Entities extends Feature {
+  users: UserService
+  platformUsers: PlatformUserService
+  files: FileService
+}
+
 /** Who and what events are about (SPEC section 2). */
-export const entities: Feature = {
-  name: 'entities',
-  routes:
-    ({ db, files }) =>
-    async (app) => {
+export function createEntities({ db, config }: Platform): Entities {
+  const users = createUserService(db)
+  const platformUsers = createPlatformUserService(db)
+  const files = createFileService(db, config.publicUrl)
+  return {
+    users,
+    platformUsers,
+    files,
+    async routes(app) {
       await app.register(
         resourceRoutes({
           path: '/users',
@@ -60,7 +71,7 @@ export const entities: Feature = {
               'Keep the name, or what you know of somebody, up to date. `attributes` are replaced as a whole.',
             remove: `Only a user without platform users can be deleted. ${stays}`,
           },
-          service: createUserService(db),
+          service: users,
         }),
       )
       await app.register(
@@ -86,7 +97,7 @@ export const entities: Feature = {
               'Correct the name or the picture; the platform may tell of another name with the next message.',
             remove: `For an account that you may not keep any longer. ${stays}`,
           },
-          service: createPlatformUserService(db),
+          service: platformUsers,
         }),
       )
       await app.register(
@@ -117,4 +128,5 @@ export const entities: Feature = {
         }),
       )
     },
+  }
 }

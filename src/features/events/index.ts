@@ -1,36 +1,77 @@
 import type { Feature } from '../../feature.ts'
+import type { Platform } from '../../platform.ts'
+import { createAppender, type Appender, type OnCommitted } from './append/appender.ts'
+import { createRoutingCache } from './append/routing.ts'
 import { appendRoutes } from './append-routes.ts'
+import { createLogTail, type LogTail } from './live/log-tail.ts'
 import { streamRoutes } from './live/stream-routes.ts'
+import { createEventReader, type EventReader } from './reads.ts'
 import { eventRoutes } from './routes.ts'
 import { eventTypeRoutes } from './types/routes.ts'
+import { createEventTypeService, type EventTypeService } from './types/service.ts'
 
 export { CloudEvent } from './cloud-events/schema.ts'
-export { createAppender, type Appended, type Appender, type OwedDelivery } from './append/appender.ts'
+export type { Appended } from './append/appended.ts'
+export type { Appender, OwedDelivery } from './append/appender.ts'
 export type { NewEvent } from './append/prepare.ts'
 export { APPEND_PROBLEMS } from './append-routes.ts'
-export { createRoutingCache } from './append/routing.ts'
 export { eventJson, type EventState, type StoredEvent } from './event.ts'
 export type { EventFilter } from './list/filter.ts'
 export type { Observer, Slice } from './live/app-tail.ts'
-export { createLogTail, type LogTail } from './live/log-tail.ts'
+export type { LogTail } from './live/log-tail.ts'
 export { answered, EVENT_SCHEMAS, sendAppended } from './replies.ts'
 export { refuseReserved } from './reserved.ts'
-export { createEventReader, type EventReader } from './reads.ts'
+export type { EventReader } from './reads.ts'
 export { readEvent } from './request-body.ts'
 export { Edges, Event, IdempotencyHeaders, NewEvent as NewEventBody, NewEventType } from './schemas.ts'
 export { messageReport, type MessageStatus } from './status-report.ts'
 export { isGlobalType } from './types/global-types.ts'
 export { MESSAGE_KINDS, MESSAGE_PARTS, type MessageKind, type MessageParts } from './types/message-content.ts'
-export { createEventTypeService, placeInList, type EventTypeService } from './types/service.ts'
+export { placeInList, type EventTypeService } from './types/service.ts'
 
-export const events: Feature = {
-  name: 'events',
-  routes: (deps) => async (app) => {
-    const { MAX_PAYLOAD_BYTES, MAX_BATCH_BYTES } = deps.config
-    const limits = { maxPayloadBytes: MAX_PAYLOAD_BYTES, maxBatchBytes: MAX_BATCH_BYTES }
-    await app.register(appendRoutes(deps.appender, deps.eventReader, limits))
-    await app.register(eventRoutes(deps.appender, deps.eventReader, deps.clock, limits))
-    await app.register(eventTypeRoutes(deps.eventTypes))
-    await app.register(streamRoutes(deps.logTail))
-  },
+export interface Events extends Feature {
+  appender: Appender
+  eventReader: EventReader
+  eventTypes: EventTypeService
+  logTail: LogTail
+  /** Has a listener told of every commit of this process, right after it. It must not throw. */
+  onCommitted(listener: OnCommitted): void
+}
+
+/** The log: appending to it, reading it, and being told when it grows. */
+export function createEvents({ pool, db, bus, log, clock, config }: Platform): Events {
+  const eventTypes = createEventTypeService(db)
+  const eventReader = createEventReader(db, pool, eventTypes, config.publicUrl)
+  const logTail = createLogTail(eventReader, bus, log)
+  const listeners: OnCommitted[] = [(stored) => logTail.stored(stored)]
+  const appender = createAppender({
+    pool,
+    db,
+    eventTypes,
+    routings: createRoutingCache(db),
+    autoRegister: config.AUTO_REGISTER_EVENT_TYPES,
+    graceMs: config.DELIVERY_GRACE_MS,
+    onCommitted(stored, owed) {
+      for (const listener of listeners) listener(stored, owed)
+    },
+  })
+  return {
+    appender,
+    eventReader,
+    eventTypes,
+    logTail,
+    onCommitted: (listener) => void listeners.push(listener),
+    async routes(app) {
+      const { MAX_PAYLOAD_BYTES, MAX_BATCH_BYTES } = config
+      const limits = { maxPayloadBytes: MAX_PAYLOAD_BYTES, maxBatchBytes: MAX_BATCH_BYTES }
+      await app.register(appendRoutes(appender, eventReader, limits))
+      await app.register(eventRoutes(appender, eventReader, clock, limits))
+      await app.register(eventTypeRoutes(eventTypes))
+      await app.register(streamRoutes(logTail))
+    },
+    async close() {
+      await appender.idle()
+      logTail.close()
+    },
+  }
 }

@@ -1,5 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { PATTERN_FORM } from '../subscriptions/index.ts'
+import { PATTERN_FORM } from '../matching/index.ts'
 import { File, PlatformUser, User } from '../entities/index.ts'
 import {
   AnyObject,

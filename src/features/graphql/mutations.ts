@@ -83,7 +83,7 @@ export const mutations = {
     context: GraphContext,
   ) {
     requireScope(context, 'events:write')
-    const { deps, key } = context
+    const { services, key } = context
     const { eventType, idempotencyKey, edges, ...rest } = args
     const body = checkEvent({
       ...rest,
@@ -96,9 +96,9 @@ export const mutations = {
     })
     const text = JSON.stringify(body)
     const parsed = JSON.parse(text) as typeof body
-    const event = readEvent(text, parsed, { maxPayloadBytes: deps.config.MAX_PAYLOAD_BYTES })
+    const event = readEvent(text, parsed, { maxPayloadBytes: services.config.MAX_PAYLOAD_BYTES })
     refuseReserved(key, [event], () => '/eventType')
-    const { events } = await deps.appender.append(key.appId, [event], keyed(idempotencyKey))
+    const { events } = await services.appender.append(key.appId, [event], keyed(idempotencyKey))
     return nodeOf(context, (events[0] as (typeof events)[0]).event)
   },
 
@@ -108,8 +108,8 @@ export const mutations = {
     context: GraphContext,
   ) {
     requireScope(context, 'messages:write')
-    const { deps, key } = context
-    const { events } = await deps.messageSender.send(
+    const { services, key } = context
+    const { events } = await services.messageSender.send(
       key.appId,
       checkMessage(input),
       keyed(idempotencyKey).idempotencyKey,
@@ -120,7 +120,7 @@ export const mutations = {
 
   async createEventSchema(_root: unknown, input: object, context: GraphContext) {
     requireScope(context, 'event-types:write')
-    return context.deps.eventTypes.create(context.key.appId, checkEventType(input))
+    return context.services.eventTypes.create(context.key.appId, checkEventType(input))
   },
 
   async createWebhookSubscription(
@@ -134,7 +134,7 @@ export const mutations = {
       destination: { type: 'webhook', url: targetUrl },
       secret: secret ?? undefined,
     })
-    return context.deps.subscriptions.create(context.key.appId, input).catch((error: unknown) => {
+    return context.services.subscriptions.create(context.key.appId, input).catch((error: unknown) => {
       if (!(error instanceof Problem) || !error.errors) throw error
       throw new Problem(error.problem, error.message, renamed(error.errors, SUBSCRIPTION_NAMES))
     })
@@ -144,7 +144,7 @@ export const mutations = {
     requireScope(context, 'platform-connections:write')
     const { name, config } = checkApplication(input)
     const detection = config?.link_code_auto_detect
-    return context.deps.apps.change(context.key.appId, {
+    return context.services.apps.change(context.key.appId, {
       ...(name !== undefined && { name }),
       ...(detection !== undefined && { detectLinkCodes: detection === 'enabled' }),
     })
@@ -152,12 +152,12 @@ export const mutations = {
 
   async generateLinkCode(_root: unknown, input: object, context: GraphContext) {
     requireScope(context, 'link-codes:write')
-    return context.deps.linkCodes.generate(context.key.appId, checkLinkCode(input))
+    return context.services.linkCodes.generate(context.key.appId, checkLinkCode(input))
   },
 
   async activateLinkCode(_root: unknown, input: object, context: GraphContext) {
     requireScope(context, 'link-codes:write')
-    const activated = await context.deps.linkCodes.activate(context.key.appId, checkActivation(input))
+    const activated = await context.services.linkCodes.activate(context.key.appId, checkActivation(input))
     return { ...activated, event: () => eventNode(context, activated.eventId) }
   },
 }

@@ -28,8 +28,8 @@ const given = <T>(value: T | null | undefined): T | undefined => value ?? undefi
 
 /** Reading, over the services that REST has (SPEC section 2). */
 export const queries = {
-  async application(_root: unknown, _arguments: unknown, { deps, key }: GraphContext) {
-    return deps.apps.get(key.appId)
+  async application(_root: unknown, _arguments: unknown, { services, key }: GraphContext) {
+    return services.apps.get(key.appId)
   },
 
   async events(
@@ -38,10 +38,10 @@ export const queries = {
     context: GraphContext,
   ) {
     requireScope(context, 'events:read')
-    const { deps, key } = context
+    const { services, key } = context
     const filter = toFilter(args.filters ?? {})
     const cursor = readCursor(given(args.after), POSITION_CURSOR)
-    const page = await deps.eventReader.list(key.appId, {
+    const page = await services.eventReader.list(key.appId, {
       filter,
       order: args.orderBy?.direction === 'ASC' ? 'asc' : 'desc',
       size: sizeOf(args.first, 20),
@@ -55,13 +55,13 @@ export const queries = {
         ({ position }) => String(position),
         (_event, index) => nodes[index],
       ),
-      totalCount: async () => (await deps.eventReader.count(key.appId, filter)) ?? null,
+      totalCount: async () => (await services.eventReader.count(key.appId, filter)) ?? null,
     }
   },
 
   async event(_root: unknown, { id }: { id: string }, context: GraphContext) {
     requireScope(context, 'events:read')
-    const [event] = await context.deps.eventReader.getMany(context.key.appId, [id])
+    const [event] = await context.services.eventReader.getMany(context.key.appId, [id])
     return event ? nodeOf(context, event) : null
   },
 
@@ -69,12 +69,12 @@ export const queries = {
     requireScope(context, 'event-types:read')
     const place = after ? placeInList({ name: after, isGlobal: isGlobalType(after) }) : undefined
     const size = sizeOf(first, MAX_SCHEMAS, MAX_SCHEMAS)
-    return (await context.deps.eventTypes.list(context.key.appId, size, place)).rows
+    return (await context.services.eventTypes.list(context.key.appId, size, place)).rows
   },
 
   async eventSchema(_root: unknown, { id }: { id: string }, context: GraphContext) {
     requireScope(context, 'event-types:read')
-    return orNull(context.deps.eventTypes.get(context.key.appId, id))
+    return orNull(context.services.eventTypes.get(context.key.appId, id))
   },
 
   async users(
@@ -83,7 +83,7 @@ export const queries = {
     context: GraphContext,
   ) {
     requireScope(context, 'entities:read')
-    const { users } = context.deps
+    const { users } = context.services
     const id = given(filters?.id?.equals)
     if (id !== undefined) {
       const user = await orNull(users.get(context.key.appId, id))
@@ -101,7 +101,7 @@ export const queries = {
 
   async user(_root: unknown, { id }: { id: string }, context: GraphContext) {
     requireScope(context, 'entities:read')
-    return orNull(context.deps.users.get(context.key.appId, id))
+    return orNull(context.services.users.get(context.key.appId, id))
   },
 
   async platformUsers(
@@ -112,25 +112,30 @@ export const queries = {
     requireScope(context, 'entities:read')
     const filter = platformConnectionId ? { platformConnectionId } : {}
     const cursor = readCursor(given(after), ID_CURSOR)
-    const page = await context.deps.platformUsers.list(context.key.appId, filter, sizeOf(first, 20), cursor)
+    const page = await context.services.platformUsers.list(
+      context.key.appId,
+      filter,
+      sizeOf(first, 20),
+      cursor,
+    )
     return toConnection(page, after, idOf, (platformUser) => platformUser)
   },
 
   async platformUser(_root: unknown, { id }: { id: string }, context: GraphContext) {
     requireScope(context, 'entities:read')
-    return orNull(context.deps.platformUsers.get(context.key.appId, id))
+    return orNull(context.services.platformUsers.get(context.key.appId, id))
   },
 
   async platformConnections(_root: unknown, { first, after }: Paged, context: GraphContext) {
     requireScope(context, 'platform-connections:read')
     const cursor = readCursor(given(after), ID_CURSOR)
-    const page = await context.deps.connections.list(context.key.appId, {}, sizeOf(first, 20), cursor)
+    const page = await context.services.connections.list(context.key.appId, {}, sizeOf(first, 20), cursor)
     return toConnection(page, after, idOf, (connection) => connection)
   },
 
   async platformConnection(_root: unknown, { id }: { id: string }, context: GraphContext) {
     requireScope(context, 'platform-connections:read')
-    return orNull(context.deps.connections.get(context.key.appId, id))
+    return orNull(context.services.connections.get(context.key.appId, id))
   },
 }
 

@@ -12,7 +12,6 @@ import {
   type ExecutionResult,
 } from 'graphql'
 import mercurius from 'mercurius'
-import type { Deps } from '../../deps.ts'
 import { isNumber } from '../../platform/exact-numbers.ts'
 import type { AppKey } from '../../platform/http/auth.ts'
 import { toProblem } from '../../platform/http/error-handler.ts'
@@ -26,7 +25,7 @@ import {
   Nullable,
   responses,
 } from '../../platform/http/schemas.ts'
-import type { GraphContext } from './context.ts'
+import type { GraphContext, GraphServices } from './context.ts'
 import { MAX_DEPTH, MAX_TOKENS, refuseCostly } from './limits.ts'
 import { mutations } from './mutations.ts'
 import { queries } from './queries.ts'
@@ -74,7 +73,7 @@ const Answer = Type.Object({
 
 /** `POST /graphql`: the same services, rights and errors as REST, in one query (SPEC section 2). */
 export const graphqlRoutes =
-  (deps: Deps): FastifyPluginAsyncTypebox =>
+  (services: GraphServices): FastifyPluginAsyncTypebox =>
   async (app) => {
     await app.register(mercurius, {
       schema: SCHEMA,
@@ -101,7 +100,7 @@ export const graphqlRoutes =
       '/graphql',
       {
         config: { access: 'any-key' },
-        bodyLimit: deps.config.MAX_PAYLOAD_BYTES + QUERY_OVERHEAD_BYTES,
+        bodyLimit: services.config.MAX_PAYLOAD_BYTES + QUERY_OVERHEAD_BYTES,
         schema: {
           tags: ['GraphQL'],
           operationId: 'queryGraphql',
@@ -118,7 +117,8 @@ export const graphqlRoutes =
       async (request, reply) => {
         const { query, variables, operationName } = bodyAsWritten<Static<typeof Body>>(request, 'variables')
         const key = request.appKey as AppKey
-        const context = { deps, key, ...(operationName && { operationName }) } satisfies GraphContext & object
+        const context = { services, key, ...(operationName && { operationName }) } satisfies GraphContext &
+          object
         const result = await run().catch((error: unknown) => refusal(error, request))
         async function run(): Promise<ExecutionResult> {
           // mercurius takes what is no GraphQL for a syntax tree in JSON

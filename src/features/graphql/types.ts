@@ -30,13 +30,13 @@ const target =
 /** How the fields of the schema's types are made of what the services give. */
 export const types = {
   Application: {
-    config: async (_app: unknown, _arguments: unknown, { deps, key }: GraphContext) => ({
-      link_code_auto_detect: (await deps.apps.detectsLinkCodes(key.appId)) ? 'enabled' : 'disabled',
+    config: async (_app: unknown, _arguments: unknown, { services, key }: GraphContext) => ({
+      link_code_auto_detect: (await services.apps.detectsLinkCodes(key.appId)) ? 'enabled' : 'disabled',
     }),
     async platformConnections(_app: unknown, _arguments: unknown, context: GraphContext) {
       requireScope(context, 'platform-connections:read')
-      const { deps, key } = context
-      const { rows } = await deps.connections.list(key.appId, {}, MAX_PAGE, undefined)
+      const { services, key } = context
+      const { rows } = await services.connections.list(key.appId, {}, MAX_PAGE, undefined)
       return rows
     },
   },
@@ -90,9 +90,9 @@ export const types = {
     async status(
       { event: { event } }: { event: EventNode },
       _arguments: unknown,
-      { deps, key }: GraphContext,
+      { services, key }: GraphContext,
     ) {
-      const sent = await deps.db
+      const sent = await services.db
         .selectFrom('sent_messages')
         .select('external_message_id')
         .where('app_id', '=', key.appId)
@@ -117,16 +117,16 @@ export const loaders = {
   PlatformUser: {
     async user(wanted: Wanted<PlatformUserBody>[], context: GraphContext) {
       requireScope(context, 'entities:read')
-      const { deps, key } = context
+      const { services, key } = context
       const refs = wanted.map(({ obj }) => ({ targetType: 'user', targetId: obj.userId }))
-      const find = await readEntities(deps.db, key.appId, refs, deps.config.publicUrl)
+      const find = await readEntities(services.db, key.appId, refs, services.config.publicUrl)
       return refs.map((ref) => find(ref) ?? null)
     },
     async platformConnection(wanted: Wanted<PlatformUserBody>[], context: GraphContext) {
       requireScope(context, 'platform-connections:read')
-      const { deps, key } = context
+      const { services, key } = context
       const ids = wanted.map(({ obj }) => obj.platformConnectionId)
-      const connections = await deps.connections.getMany(key.appId, [...new Set(ids)])
+      const connections = await services.connections.getMany(key.appId, [...new Set(ids)])
       return ids.map((id) => connections.find((connection) => connection.id === id) ?? null)
     },
   },
@@ -136,10 +136,10 @@ export const loaders = {
       context: GraphContext,
     ) {
       requireScope(context, 'entities:read')
-      const { deps, key } = context
+      const { services, key } = context
       const sizes = wanted.map(({ params }) => sizeOf(params.first, 20))
       const ids = [...new Set(wanted.map(({ obj }) => obj.id))]
-      const platformUsers = await platformUsersOf(deps.db, key.appId, ids, Math.max(...sizes))
+      const platformUsers = await platformUsersOf(services.db, key.appId, ids, Math.max(...sizes))
       return wanted.map(({ obj }, index) =>
         platformUsers.filter(({ userId }) => userId === obj.id).slice(0, sizes[index]),
       )

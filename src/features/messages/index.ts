@@ -1,8 +1,14 @@
 import type { Feature } from '../../feature.ts'
+import type { Platform } from '../../platform.ts'
 import { resourceRoutes } from '../../platform/http/resource-routes.ts'
-import { createRecognizer } from '../identities/index.ts'
+import type { Destination } from '../destinations/index.ts'
+import type { Entities } from '../entities/index.ts'
+import type { Events } from '../events/index.ts'
+import { createRecognizer, type Identities } from '../identities/index.ts'
 import { createAttachmentContents } from './attachment-content.ts'
 import { attachmentRoutes } from './attachment-routes.ts'
+import { createConnectionService, type ConnectionService } from './connections.ts'
+import { createPlatformDestination } from './platform-destination.ts'
 import { createMessageReceiver } from './receiving.ts'
 import { messageRoutes } from './routes.ts'
 import {
@@ -11,32 +17,40 @@ import {
   PlatformConnectionChange,
   PlatformConnectionQuery,
 } from './schemas.ts'
+import { createMessageSender, type MessageSender } from './sending.ts'
 import { webhookRoutes } from './webhook-routes.ts'
 
-export { createConnectionService, type ConnectionService } from './connections.ts'
-export { createPlatformDestination } from './platform-destination.ts'
+export type { ConnectionService } from './connections.ts'
 export { NewMessage, PlatformConnection } from './schemas.ts'
-export { createMessageSender, type MessageSender } from './sending.ts'
+export type { MessageSender } from './sending.ts'
+
+interface Needs {
+  events: Events
+  entities: Entities
+  identities: Identities
+}
+
+export interface Messages extends Feature {
+  connections: ConnectionService
+  messageSender: MessageSender
+  /** Where subscriptions of platform connections send. */
+  platformDestination: Destination
+}
 
 /** Messages to and from people on messaging platforms (SPEC section 2). */
-export const messages: Feature = {
-  name: 'messages',
-  routes:
-    ({
-      config,
-      clock,
-      db,
-      log,
-      appender,
-      eventReader,
-      downloader,
-      files,
-      platformUsers,
-      linkCodes,
-      connections,
-      messageSender,
-    }) =>
-    async (app) => {
+export function createMessages(platform: Platform, { events, entities, identities }: Needs): Messages {
+  const { config, clock, db, log, http, secrets, downloader, faultOfUrl } = platform
+  const { publicUrl } = config
+  const { appender, eventReader } = events
+  const { files, platformUsers } = entities
+  const { linkCodes } = identities
+  const connections = createConnectionService({ db, secrets, publicUrl, faultOfUrl })
+  const messageSender = createMessageSender({ appender, connections, platformUsers, clock })
+  return {
+    connections,
+    messageSender,
+    platformDestination: createPlatformDestination({ db, http, appender, clock, publicUrl }),
+    async routes(app) {
       const receiver = createMessageReceiver({
         db,
         appender,
@@ -56,7 +70,7 @@ export const messages: Feature = {
       })
       await app.register(attachmentRoutes(contents))
       await app.register(messageRoutes(messageSender, eventReader))
-      await app.register(webhookRoutes(connections, receiver, clock, config.publicUrl))
+      await app.register(webhookRoutes(connections, receiver, clock, publicUrl))
       await app.register(
         resourceRoutes({
           path: '/platform-connections',
@@ -85,4 +99,5 @@ export const messages: Feature = {
         }),
       )
     },
+  }
 }

@@ -1,13 +1,13 @@
 import type { Feature } from '../../feature.ts'
+import type { Platform } from '../../platform.ts'
+import type { Events } from '../events/index.ts'
 import { subscriptionRoutes } from './routes.ts'
+import { createSubscriptionService, type SubscriptionService } from './service.ts'
+import { createSubscriptionSwitch, type SubscriptionSwitch } from './switch.ts'
 
 export { endAddressed, insertAddressed, updateAddressed, type AddressedSubscription } from './addressed.ts'
 export { cancelOwed } from './cancel.ts'
-export { memberOf } from './filter-operators.ts'
-export type { Flow } from './flow.ts'
-export { compilePatterns, PATTERN_FORM, type Matches } from './patterns.ts'
-export { compileRoute, type Route } from './route-of.ts'
-export { CreatedSubscription, EventPattern, NewSubscription } from './schemas.ts'
+export { CreatedSubscription, NewSubscription } from './schemas.ts'
 export {
   oldSecretsContext,
   openSecrets,
@@ -16,10 +16,30 @@ export {
   settingsContext,
   type OpenSecrets,
 } from './secrets.ts'
-export { createSubscriptionService, type SubscriptionService } from './service.ts'
-export { createSubscriptionSwitch, subscriptionEvent, type SubscriptionSwitch } from './switch.ts'
+export type { SubscriptionService } from './service.ts'
+export { subscriptionEvent, type SubscriptionSwitch } from './switch.ts'
 
-export const subscriptions: Feature = {
-  name: 'subscriptions',
-  routes: (deps) => subscriptionRoutes(deps.subscriptions, deps.subscriptionSwitch),
+export interface Subscriptions extends Feature {
+  subscriptions: SubscriptionService
+  subscriptionSwitch: SubscriptionSwitch
+}
+
+/** Who wants which events, and where they go. */
+export function createSubscriptions(
+  { db, secrets, clock, transformer, faultOfUrl }: Platform,
+  { events }: { events: Events },
+): Subscriptions {
+  const subscriptions = createSubscriptionService({
+    db,
+    secrets,
+    clock,
+    checkTransformation: (expression) => transformer.check(expression),
+    faultOfUrl,
+  })
+  const subscriptionSwitch = createSubscriptionSwitch(db, events.appender)
+  return {
+    subscriptions,
+    subscriptionSwitch,
+    routes: subscriptionRoutes(subscriptions, subscriptionSwitch),
+  }
 }

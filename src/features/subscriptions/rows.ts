@@ -4,7 +4,7 @@ import { parseAsWritten } from '../../platform/exact-numbers.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { DB } from '../../platform/postgres/tables.ts'
 import type { DestinationSettings } from '../destinations/index.ts'
-import type { Flow } from './flow.ts'
+import type { Flow } from '../matching/index.ts'
 import type { Subscription } from './schemas.ts'
 
 export type SubscriptionBody = Static<typeof Subscription>

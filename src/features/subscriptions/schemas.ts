@@ -10,16 +10,7 @@ import {
   Uuid,
 } from '../../platform/http/schemas.ts'
 import { DestinationForm } from '../destinations/index.ts'
-import { PayloadFilter } from './filter.ts'
-import { Batching, Concurrency, Ordering, RateLimit } from './flow.ts'
-import { PATTERN_FORM } from './patterns.ts'
-
-export const EventPattern = Type.String({
-  minLength: 1,
-  maxLength: 200,
-  pattern: PATTERN_FORM,
-  examples: ['order.*'],
-})
+import { Batching, Concurrency, EventPattern, Ordering, PayloadFilter, RateLimit } from '../matching/index.ts'
 
 const EventPatterns = Type.Array(EventPattern, {
   minItems: 1,

@@ -116,7 +116,7 @@ t.test('apps and their keys', async (t) => {
       const secrets = [app.apiKey, key.apiKey].filter((apiKey) => text.includes(apiKey.slice(20)))
       t.strictSame(secrets, [], 'no secret part is in it')
     }
-    const { rows } = await service.deps.pool.query('select api_keys::text as row from api_keys')
+    const { rows } = await service.platform.pool.query('select api_keys::text as row from api_keys')
     const leaks = rows.filter(({ row }) => row.includes(app.apiKey.slice(20)))
     t.strictSame(leaks, [], 'nor in the database')
   })
@@ -183,7 +183,7 @@ t.test('apps and their keys', async (t) => {
   t.test('bodies must have the right form', async (t) => {
     const client = await createClient(service.url)
     const count = async (): Promise<number> =>
-      Number((await service.deps.pool.query('select count(*) from apps')).rows[0].count)
+      Number((await service.platform.pool.query('select count(*) from apps')).rows[0].count)
     const before = await count()
     const bad: [unknown, string[]][] = [
       [{}, ['/name']],

@@ -1,7 +1,7 @@
 import { sign, webcrypto, type JsonWebKey, type KeyObject } from 'node:crypto'
 import { sql } from 'kysely'
 import t from 'tap'
-import { createSigningKeyService } from '../../../src/features/apps/index.ts'
+import { createSigningKeyService } from '../../../src/features/apps/signing-keys.ts'
 import type { AppSigningKeys } from '../../../src/features/destinations/destination.ts'
 import { newId } from '../../../src/platform/ids.ts'
 import { createSecretBox } from '../../../src/platform/secrets.ts'
@@ -36,7 +36,8 @@ async function verifies(jwk: Jwk | undefined, key: KeyObject, text = 'some text'
 
 t.test('signing keys', async (t) => {
   const service = await startService(t, { worker: false })
-  const { db, secrets, clock, signingKeys } = service.deps
+  const { db, secrets, clock } = service.platform
+  const { signingKeys } = service.features.apps
   const readJwks = async (appId: string): Promise<Jwk[]> =>
     (await call(service.url, 'GET', jwksPath(appId))).body.keys
   const countRows = async (appId?: string): Promise<number> => {

@@ -177,7 +177,7 @@ t.test('a retry that is far off waits in Postgres, and is made when it is due', 
   t.equal((await client.get(`/events/${event.id}`)).body.status, 'processing')
 
   // An hour later, so to speak.
-  await sql`update deliveries set next_attempt_at = now(), due_at = now()`.execute(service.deps.db)
+  await sql`update deliveries set next_attempt_at = now(), due_at = now()`.execute(service.platform.db)
   await receiver.waitFor(2)
   await until(async () => {
     const { body } = await client.get(`/events/${event.id}`)

@@ -19,19 +19,22 @@ async function owe(client: Client, service: Service, count: number) {
   const { id: subscriptionId } = await client.subscribe('http://127.0.0.1:9/')
   await appendMany(client, count)
   const { rows } = await sql<{ id: string }>`
-    select id from deliveries where app_id = ${client.appId} order by position`.execute(service.deps.db)
+    select id from deliveries where app_id = ${client.appId} order by position`.execute(service.platform.db)
   return { appId: client.appId, subscriptionId, ids: rows.map(({ id }) => id) }
 }
 
 t.test('a claim reads no more than it takes, whatever statistics say', async (t) => {
   const service = await startService(t, { worker: false })
   await owe(await service.client(), service, FIRST_SEEN)
-  await sql`analyze`.execute(service.deps.db)
+  await sql`analyze`.execute(service.platform.db)
   // For the planner this is an app without rows.
   const { appId, subscriptionId, ids } = await owe(await service.client(), service, 3_000)
   const taken = ids.slice(1_500, 1_500 + TAKEN)
   const columns = [taken.map(() => appId), taken.map(() => subscriptionId), taken].map(pgArray.uuid)
-  const { blocks, nodes } = await measure(service.deps.pool, CompiledQuery.raw(CLAIM, [...columns, LEASE_MS]))
+  const { blocks, nodes } = await measure(
+    service.platform.pool,
+    CompiledQuery.raw(CLAIM, [...columns, LEASE_MS]),
+  )
   t.ok(blocks <= TAKEN * PER_DELIVERY, `${blocks} blocks for ${TAKEN} deliveries`)
   t.notOk(nodes.includes('Seq Scan'), nodes.join(', '))
 })
@@ -39,7 +42,7 @@ t.test('a claim reads no more than it takes, whatever statistics say', async (t)
 for (const known of [0, 1]) {
   t.test(`a row is found by its id when the planner knows of ${known}`, async (t) => {
     const service = await startService(t, { worker: false })
-    const { db, pool } = service.deps
+    const { db, pool } = service.platform
     const client = await service.client()
     if (known > 0) {
       await owe(client, service, known)
@@ -60,7 +63,7 @@ for (const known of [0, 1]) {
 t.test('a delivery that is wanted twice at once is taken once', async (t) => {
   const service = await startService(t, { worker: false })
   const wanted = await owe(await service.client(), service, 10)
-  const claimer = createClaimer(service.deps.pool, LEASE_MS)
+  const claimer = createClaimer(service.platform.pool, LEASE_MS)
   const [first, second] = await Promise.all([claimer.claim(wanted), claimer.claim(wanted)])
   t.same(
     first.map(({ id }) => id),

@@ -22,9 +22,9 @@ function countAtOnce(receiver: Receiver, takesMs: number): () => number {
 const pair = await startPair(t)
 
 /** Waits until every slot was given back; not one may be left to the end of its time. */
-const nobodyHolds = ({ deps }: Service): Promise<boolean> =>
+const nobodyHolds = ({ platform }: Service): Promise<boolean> =>
   until(async () => {
-    const { rows } = await sql`select from subscription_slots`.execute(deps.db)
+    const { rows } = await sql`select from subscription_slots`.execute(platform.db)
     return rows.length === 0
   }, 'nobody holds a slot any more')
 
@@ -80,7 +80,7 @@ t.test('what a process that died held is free when its time is over', async (t) 
   const { rows } = await sql<{ until: Date }>`
     insert into subscription_slots (app_id, subscription_id, holder, slots, held_until)
     select app_id, id, gen_random_uuid(), 3, clock_timestamp() + interval '1500 milliseconds'
-      from subscriptions where id = ${id} returning held_until as until`.execute(pair.first.deps.db)
+      from subscriptions where id = ${id} returning held_until as until`.execute(pair.first.platform.db)
   const atOnce = countAtOnce(receiver, 30)
   await append(client, numbers(30))
   const [earliest] = await receiver.waitFor(1)

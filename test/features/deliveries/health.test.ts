@@ -60,10 +60,10 @@ const healthWhen = (client: Client, id: string, is: (health: any) => boolean, wh
 const healthIn = (client: Client, id: string, state: string) =>
   healthWhen(client, id, (health) => health.state === state, `it is ${state}`)
 
-async function counts({ deps }: Service, subscriptionId: string): Promise<Record<string, number>> {
+async function counts({ platform }: Service, subscriptionId: string): Promise<Record<string, number>> {
   const { rows } = await sql<{ status: string; count: number }>`
     select status, count(*)::int4 as count from deliveries where subscription_id = ${subscriptionId} group by 1`.execute(
-    deps.db,
+    platform.db,
   )
   return Object.fromEntries(rows.map(({ status, count }) => [status, count]))
 }
@@ -124,7 +124,7 @@ for (const backend of BACKENDS) {
       await until(async () => {
         const { rows } = await sql<{ taken: number }>`
           select count(*)::int4 as taken from deliveries
-           where subscription_id = ${id} and due_at < 'infinity'`.execute(service.deps.db)
+           where subscription_id = ${id} and due_at < 'infinity'`.execute(service.platform.db)
         return rows[0]?.taken === 0 && endpoint.open === 0
       }, 'the first burst is over, and all of it parked')
       endpoint.most = 0
@@ -137,7 +137,7 @@ for (const backend of BACKENDS) {
       t.ok(spacing >= 2 * HOLD_MS * 0.95, `held for ${spacing} ms after the first probe`)
       const { rows } = await sql<{ untouched: number }>`
         select count(*)::int4 as untouched from deliveries
-         where subscription_id = ${id} and status = 'pending' and attempts = 0`.execute(service.deps.db)
+         where subscription_id = ${id} and status = 'pending' and attempts = 0`.execute(service.platform.db)
       t.ok((rows[0]?.untouched ?? 0) >= 40, 'what came meanwhile was not attempted')
 
       endpoint.works = true
@@ -214,7 +214,7 @@ for (const backend of BACKENDS) {
       const state = async () => {
         const { rows } = await sql<{ holds: number; failures: number; held_until: Date }>`
           select holds, consecutive_failures as failures, held_until from subscription_states
-           where subscription_id = ${id}`.execute(service.deps.db)
+           where subscription_id = ${id}`.execute(service.platform.db)
         return rows[0]
       }
       const before = await state()
@@ -250,7 +250,7 @@ for (const backend of BACKENDS) {
       await until(async () => {
         const { rows } = await sql<{ failed: number }>`
           select count(*)::int4 as failed from deliveries
-           where subscription_id = ${id} and attempts = 1 and status = 'pending'`.execute(service.deps.db)
+           where subscription_id = ${id} and attempts = 1 and status = 'pending'`.execute(service.platform.db)
         return rows[0]?.failed === 60
       }, 'all of them have failed')
       // What is told of a failure is told before the next success is recorded.
@@ -273,7 +273,7 @@ for (const backend of BACKENDS) {
       await healthWhen(client, id, (health) => health.consecutiveFailures === 12, 'all of them failed')
       await sql`
         update subscription_states set held_until = now() + interval '1 hour' where subscription_id = ${id}`.execute(
-        service.deps.db,
+        service.platform.db,
       )
       await append(client, 5)
       const { body } = await client.get(`/deliveries?subscriptionId=${id}&limit=100`)
@@ -306,7 +306,7 @@ for (const backend of BACKENDS) {
       // Half-open: of these the first ones are probes that find out nothing.
       await sql`
         update subscription_states set held_until = now(), consecutive_failures = 10 where subscription_id = ${id}`.execute(
-        service.deps.db,
+        service.platform.db,
       )
       await client.post('/events/batch', { events: bad.slice(0, 5) })
       await append(client, 1)

@@ -30,7 +30,7 @@ async function append(client: Client, name: string, count: number): Promise<void
 }
 
 async function countOf(
-  { deps }: Service,
+  { platform }: Service,
   subscriptionId: string,
   which: 'succeeded' | 'claimed' | 'pending',
 ) {
@@ -38,7 +38,7 @@ async function countOf(
     select count(*) filter (where status = 'succeeded')::int4 as succeeded,
            count(*) filter (where status = 'pending')::int4 as pending,
            count(*) filter (where status = 'pending' and lease_until > now())::int4 as claimed
-      from deliveries where subscription_id = ${subscriptionId}`.execute(deps.db)
+      from deliveries where subscription_id = ${subscriptionId}`.execute(platform.db)
   return rows[0]?.[which] ?? 0
 }
 

@@ -175,7 +175,7 @@ t.test('it is made while the endpoint is held', async (t) => {
   const { id } = await append()
   await ended(client, id)
   await sql`update subscription_states set held_until = now() + interval '1 hour', consecutive_failures = 10`.execute(
-    service.deps.db,
+    service.platform.db,
   )
   await retry(id)
   t.match(await ended(client, id), { status: 'succeeded', attempts: 2 })

@@ -3,8 +3,8 @@ import { startReceiver } from '../../helpers/receiver.ts'
 import { BACKENDS, startService, type Service } from '../../helpers/service.ts'
 
 /** Counts the jobs that go to the queue from now on, which still takes them. */
-function countJobs({ deps }: Service): () => number {
-  const { queue } = deps.deliveryQueue
+function countJobs({ features }: Service): () => number {
+  const { queue } = features.deliveries.deliveryQueue
   const add = queue.add.bind(queue)
   let jobs = 0
   queue.add = (added) => {
@@ -33,7 +33,7 @@ async function append(service: Service, t: Test, count: number) {
 
 for (const backend of BACKENDS) {
   t.test(`what a process owes goes to its own worker, past the queue (${backend})`, async (t) => {
-    const service = await startService(t, { backend, isWhole: true })
+    const service = await startService(t, { backend, hasLocalWorker: true })
     const jobs = countJobs(service)
     const receiver = await append(service, t, 10)
     const received = await receiver.waitFor(10)
@@ -44,7 +44,7 @@ for (const backend of BACKENDS) {
   t.test(`what the worker has no room for goes to the queue (${backend})`, async (t) => {
     const service = await startService(t, {
       backend,
-      isWhole: true,
+      hasLocalWorker: true,
       settings: { WORKER_CONCURRENCY: '1' },
     })
     const jobs = countJobs(service)
@@ -69,7 +69,7 @@ for (const backend of BACKENDS) {
 }
 
 t.test('a process without an API of its own takes what others owe from the queue', async (t) => {
-  const api = await startService(t, { worker: false, isWhole: true })
+  const api = await startService(t, { worker: false, hasLocalWorker: true })
   const jobs = countJobs(api)
   const { databaseUrl } = api
   await startService(t, { databaseUrl })
@@ -79,7 +79,7 @@ t.test('a process without an API of its own takes what others owe from the queue
 })
 
 t.test('what is owed while the worker stops is left to another', async (t) => {
-  const first = await startService(t, { isWhole: true })
+  const first = await startService(t, { hasLocalWorker: true })
   const client = await first.client()
   const receiver = await startReceiver(t)
   await client.subscribe(receiver.url)

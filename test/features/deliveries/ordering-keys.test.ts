@@ -11,7 +11,7 @@ const NOWHERE = 'http://127.0.0.1:9/'
 async function keysOf(subscriptionId: string): Promise<(string | null)[]> {
   const { rows } = await sql<{ ordering_key: string | null }>`
     select ordering_key from deliveries where subscription_id = ${subscriptionId} order by position`.execute(
-    service.deps.db,
+    service.platform.db,
   )
   return rows.map((row) => row.ordering_key)
 }

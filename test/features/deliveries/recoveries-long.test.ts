@@ -18,7 +18,7 @@ t.test('a long replay has a bounded number of deliveries open', async (t) => {
   }
   await until(async () => (await open()) >= 1000, 'it waits')
   const { rows } = await sql<{ waits: boolean }>`
-    select run_at > now() as waits from recoveries where id = ${id}`.execute(service.deps.db)
+    select run_at > now() as waits from recoveries where id = ${id}`.execute(service.platform.db)
   t.equal(rows.length, 1)
   const { body: half } = await client.get(`/recoveries/${id}`)
   t.match(half, { status: 'running', total: 3000, completedAt: null })
@@ -63,7 +63,9 @@ t.test('a cancelled replay sends little more than what is under way', async (t) 
   t.ok(recalled > 400, `${recalled} were recalled`)
   t.equal(await countOf(service, 'succeeded'), receiver.received.length, 'the others were made')
   const { rows } = await sql<{ tried: number }>`
-    select sum(attempts)::int4 as tried from deliveries where status = 'cancelled'`.execute(service.deps.db)
+    select sum(attempts)::int4 as tried from deliveries where status = 'cancelled'`.execute(
+    service.platform.db,
+  )
   t.strictSame(rows, [{ tried: 0 }])
 })
 
@@ -72,14 +74,14 @@ t.test('what a cancelled retry took on is as it was before', async (t) => {
   await replay()
   await until(async () => (await countOf(service, 'succeeded')) === 400, 'all were made')
   for (const status of ['dead', 'cancelled']) {
-    await sql`update deliveries set status = ${status}`.execute(service.deps.db)
+    await sql`update deliveries set status = ${status}`.execute(service.platform.db)
     const before = receiver.received.length
     receiver.answer = (response) => setTimeout(() => response.end(), 100)
     const { body } = await client.post('/deliveries/retry', { subscriptionId: subscription.id, status })
     await until(async () => (await countOf(service, 'pending')) === 400, 'it took all on')
     await receiver.waitFor(before + 64)
     // As if there were more to do.
-    await sql`update recoveries set status = 'paused', completed_at = null`.execute(service.deps.db)
+    await sql`update recoveries set status = 'paused', completed_at = null`.execute(service.platform.db)
     await act(body.id, 'cancel')
     await allEnded(service)
     const succeeded = await countOf(service, 'succeeded')

@@ -20,7 +20,7 @@ for (const backend of BACKENDS) {
       await until(async () => {
         const { rows } = await sql<{
           status: string
-        }>`select status from recoveries where id = ${id}`.execute(next.deps.db)
+        }>`select status from recoveries where id = ${id}`.execute(next.platform.db)
         return rows[0]?.status === 'completed'
       }, 'it is completed')
       await allEnded(next)

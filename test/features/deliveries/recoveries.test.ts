@@ -202,7 +202,7 @@ t.test('times that no clock shows are refused', async (t) => {
       t.equal((await client.post(path, { from: ancient })).status, 202, `${path} ${ancient}`)
   }
   const { rows } = await sql<{ count: number }>`select count(*)::int4 as count from recoveries`.execute(
-    service.deps.db,
+    service.platform.db,
   )
   t.equal(rows[0]?.count, 9)
 })

@@ -92,7 +92,7 @@ for (const backend of BACKENDS) {
       until(async () => {
         const { rows } = await sql<{ succeeded: number }>`
           select count(*) filter (where status = 'succeeded')::int4 as succeeded from deliveries`.execute(
-          api.deps.db,
+          api.platform.db,
         )
         return rows[0]?.succeeded === events.length * endpoints.length
       }, 'all deliveries succeeded').catch(async (error: Error) => {
@@ -103,7 +103,7 @@ for (const backend of BACKENDS) {
             from deliveries d join subscriptions s on s.app_id = d.app_id and s.id = d.subscription_id
             join subscription_states t on t.app_id = d.app_id and t.subscription_id = s.id
            where d.status <> 'succeeded' group by s.name, d.status, t.held_until, t.feed_at`.execute(
-          api.deps.db,
+          api.platform.db,
         )
         throw new Error(`${error.message} Left: ${JSON.stringify(rows)}`)
       })
@@ -135,7 +135,7 @@ for (const backend of BACKENDS) {
          where feed_at is not null or held_until is not null or consecutive_failures > 0
             or exists (select from subscription_slots s
                         where s.subscription_id = t.subscription_id and s.held_until > now())`.execute(
-        api.deps.db,
+        api.platform.db,
       )
       return rows[0]?.count === 0
     }, 'no subscription is held, has anything parked, or slots in use')

@@ -33,7 +33,7 @@ async function putAttempts(
            now() - a.hours_ago * interval '1 hour', a.duration_ms
       from unnest(${attempts.map(({ durationMs }) => durationMs)}::int4[], ${attempts.map(({ outcome }) => outcome)}::text[],
                   ${attempts.map(({ hoursAgo }) => hoursAgo)}::float8[]) as a(duration_ms, outcome, hours_ago)`.execute(
-    service.deps.db,
+    service.platform.db,
   )
 }
 
@@ -112,7 +112,7 @@ t.test('what a subscription is still owed', async (t) => {
   const { body: list } = await client.get(`/events/${first.id}/deliveries`)
   t.strictSame(await backlog(), { pending: 2, oldestPendingAt: list.data[0].createdAt, dead: 0 })
   await sql`update deliveries set status = 'dead', completed_at = now() where event_id = ${first.id}`.execute(
-    service.deps.db,
+    service.platform.db,
   )
   t.match(await backlog(), { pending: 1, dead: 1 })
   for (const finish of waiting) finish()

@@ -76,7 +76,7 @@ t.test('a made-up event is sent as a real one is', async (t) => {
     const { rows } = await sql`
       select (select count(*)::int4 from events) as events, (select count(*)::int4 from deliveries) as deliveries,
              (select count(*)::int4 from delivery_attempts) as attempts,
-             (select max(head) from app_logs) as head`.execute(service.deps.db)
+             (select max(head) from app_logs) as head`.execute(service.platform.db)
     t.strictSame(rows, [{ events: 0, deliveries: 0, attempts: 0, head: 0 }])
   })
 })
@@ -88,7 +88,7 @@ t.test('also to one that is disabled or held', async (t) => {
   t.equal((await client.get(`/subscriptions/${subscription.id}`)).body.status, 'disabled')
   await client.post(`/subscriptions/${subscription.id}/enable`, undefined)
   await sql`update subscription_states set held_until = now() + interval '1 hour', consecutive_failures = 12`.execute(
-    service.deps.db,
+    service.platform.db,
   )
   t.match(await test(), { succeeded: true })
   const { body } = await client.get(`/subscriptions/${subscription.id}`)

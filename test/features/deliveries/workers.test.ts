@@ -30,7 +30,7 @@ for (const backend of BACKENDS) {
     await until(async () => {
       const { rows } = await sql<{
         open: number
-      }>`select count(*) as open from deliveries where status = 'pending'`.execute(service.deps.db)
+      }>`select count(*) as open from deliveries where status = 'pending'`.execute(service.platform.db)
       return rows[0]?.open === 0
     }, 'nothing is owed any more')
     t.equal(receiver.received.length, EVENTS, 'each once')
@@ -57,7 +57,7 @@ t.test('a delivery whose worker died is made again once its lease is over', asyn
   await client.post('/events', { type: 'lease.test', payload: {} })
   const { rows } = await sql<{ until: Date }>`
     update deliveries set lease_until = now() + interval '1 second' returning lease_until as until`.execute(
-    service.deps.db,
+    service.platform.db,
   )
   await startService(t, { databaseUrl: service.databaseUrl })
   const [received] = await receiver.waitFor(1)

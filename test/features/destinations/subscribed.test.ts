@@ -77,7 +77,7 @@ for (const [type, field] of [
       kept,
     ]
     for (const { text } of answers) t.notOk(text.includes(TOKEN))
-    const { rows } = await service.deps.pool.query(
+    const { rows } = await service.platform.pool.query(
       'select s::text as row from subscriptions s union all select a::text from delivery_attempts a',
     )
     const hex = Buffer.from(TOKEN).toString('hex')

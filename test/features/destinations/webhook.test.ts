@@ -52,7 +52,7 @@ t.test('headers of one’s own are sent, and shown to nobody', async (t) => {
   answers.push(await client.post(`${path}/test`, {}))
   t.equal((await receiver.waitFor(4)).at(-1)?.headers['authorization'], SECRET, 'a test has them too')
 
-  const { rows } = await service.deps.pool.query(
+  const { rows } = await service.platform.pool.query(
     `select s::text as row from subscriptions s union all select d::text from deliveries d
       union all select a::text from delivery_attempts a union all select e::text from events e`,
   )

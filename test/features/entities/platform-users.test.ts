@@ -30,7 +30,7 @@ t.test('platform users', async (t) => {
     return body.data.map(({ id }: { id: string }) => id)
   }
   const countUsers = async (): Promise<number> => {
-    const rows = await service.deps.db.selectFrom('users').select('id').execute()
+    const rows = await service.platform.db.selectFrom('users').select('id').execute()
     return rows.length
   }
 

@@ -113,7 +113,7 @@ t.test('edges as they are sent', async (t) => {
   })
 
   t.test('take one statement for all that ask at once, and none where nothing is looked up', async (t) => {
-    const { pool } = service.deps
+    const { pool } = service.platform
     let statements = 0
     const read = createSentEdgesReader(
       {

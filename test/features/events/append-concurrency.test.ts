@@ -85,7 +85,7 @@ t.test('many writers, several apps, two services on one database', async (t) => 
           `what writer ${writer} appended after an answer comes later`,
         )
       }
-      const { rows } = await one.deps.pool.query<{ backwards: string }>(
+      const { rows } = await one.platform.pool.query<{ backwards: string }>(
         `select count(*) as backwards
            from (select created_at < lag(created_at) over (order by position) as earlier
                    from events where app_id = $1) steps

@@ -151,7 +151,7 @@ t.test('edges and the other members come back as they were sent', async (t) => {
       )
       assert.equal((await client.get(`/events/${id}`)).text, answer.text)
       // The table that finds events by their edges has no reader in the API yet.
-      const { rows } = await service.deps.pool.query(
+      const { rows } = await service.platform.pool.query(
         `select type, target_type as "targetType", target_id as "targetId" from event_edges
           where app_id = $1 and event_id = $2 order by ordinal`,
         [client.appId, id],

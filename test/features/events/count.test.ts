@@ -8,7 +8,8 @@ const MOST = 10_000
 
 t.test('how many events a filter takes', async (t) => {
   const service = await startService(t, { worker: false })
-  const { pool, eventReader } = service.deps
+  const { pool } = service.platform
+  const { eventReader } = service.features.events
   const client = await service.client()
   t.equal(await eventReader.count(client.appId, {}), 0, 'an empty log')
   const { body } = await client.post('/events/batch', {
@@ -64,7 +65,8 @@ t.test('how many events a filter takes', async (t) => {
 
 t.test('what takes too long to count is not counted', async (t) => {
   const service = await startService(t, { worker: false })
-  const { pool, eventReader } = service.deps
+  const { pool } = service.platform
+  const { eventReader } = service.features.events
   const client = await service.client()
   const growTo = async (from: number, to: number): Promise<void> => {
     await pool.query(

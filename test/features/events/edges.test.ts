@@ -90,11 +90,11 @@ t.test('events with the entities behind their edges', async (t) => {
 async function statementsOf(service: Service, run: () => Promise<unknown>): Promise<number> {
   let count = 0
   const onAcquire = (): void => void count++
-  service.deps.pool.on('acquire', onAcquire)
+  service.platform.pool.on('acquire', onAcquire)
   try {
     await run()
   } finally {
-    service.deps.pool.off('acquire', onAcquire)
+    service.platform.pool.off('acquire', onAcquire)
   }
   return count
 }
@@ -158,7 +158,7 @@ t.test('an edge to a user is one to whoever it turned out to be', async (t) => {
   t.strictSame(await find(`sent_by:user:${first}`), [2], 'by a platform user')
   t.strictSame(await find(`about:platform_user:${people[0]?.platformUser}`), [])
 
-  await service.deps.pool.query('update users set merged_into = $3 where app_id = $1 and id = $2', [
+  await service.platform.pool.query('update users set merged_into = $3 where app_id = $1 and id = $2', [
     client.appId,
     second,
     first,

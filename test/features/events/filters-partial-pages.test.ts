@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap'
-import { createEventReader, createEventTypeService } from '../../../src/features/events/index.ts'
 import { MAX_LOOKED_AT } from '../../../src/features/events/list/query.ts'
+import { createEventReader } from '../../../src/features/events/reads.ts'
+import { createEventTypeService } from '../../../src/features/events/types/service.ts'
 import { readPages } from '../../helpers/pages.ts'
 import { startService, type Client, type Service } from '../../helpers/service.ts'
 import { createWatchedDatabase } from '../../helpers/statements.ts'
@@ -22,7 +23,7 @@ const MARKED = [
 
 /** Events that the database makes; those at some positions have a payload of their own, and are dead. */
 async function fill(service: Service, appId: string, from: number, to: number, marked: readonly number[]) {
-  const { pool } = service.deps
+  const { pool } = service.platform
   await pool.query(
     `insert into events (app_id, id, position, event_type_id, type, payload, edges, created_at)
      select $1, (left(first_id_at(now())::text, 24) || lpad(to_hex(n), 12, '0'))::uuid, n, $1, 'some.' || n % 20,
@@ -76,7 +77,7 @@ t.test('pages of a status that few events have', async (t) => {
   const head = 1.2 * MAX_LOOKED_AT
   await fill(service, client.appId, 1, head, [])
   // All were tried and wait for another attempt, but for the first and the last.
-  await service.deps.pool.query(
+  await service.platform.pool.query(
     `insert into deliveries (app_id, id, event_id, position, subscription_id, attempts, created_at,
                              next_attempt_at, due_at)
      select app_id, id, id, position, app_id, case when position in (1, $2) then 0 else 1 end, now(), now(), now()
@@ -104,12 +105,12 @@ async function readWhile(
 ): Promise<number[]> {
   let page = 0
   let happened = 0
-  const db = createWatchedDatabase(service.deps.pool, async ({ sql }) => {
+  const db = createWatchedDatabase(service.platform.pool, async ({ sql }) => {
     if (!/^\s*(select|with)/i.test(sql) || !sql.includes('join lateral') || happened >= page) return
     happened = page
     await happens()
   })
-  const reader = createEventReader(db, service.deps.pool, createEventTypeService(db))
+  const reader = createEventReader(db, service.platform.pool, createEventTypeService(db))
   const positions: number[] = []
   let after: number | undefined
   for (page = 1; page < 100; page++) {
@@ -161,7 +162,7 @@ t.test(
     await t.test('deliveries end while their events are listed', async (t) => {
       const head = MAX_LOOKED_AT + 100
       const client = await prepare(head, [])
-      await service.deps.pool.query(
+      await service.platform.pool.query(
         `insert into deliveries (app_id, id, event_id, position, subscription_id, attempts, created_at,
                                next_attempt_at, due_at)
        select app_id, id, id, position, app_id, case when position = 3 then 0 else 1 end, now(), now(), now()
@@ -169,7 +170,7 @@ t.test(
         [client.appId],
       )
       const end = once(async () => {
-        await service.deps.pool.query(
+        await service.platform.pool.query(
           `update deliveries set status = 'succeeded', completed_at = now() where app_id = $1 and position > 5000`,
           [client.appId],
         )

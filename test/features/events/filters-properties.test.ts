@@ -54,7 +54,7 @@ function contains(whole: Json, part: Json): boolean {
 async function createUsers(service: Service, client: Client): Promise<string[]> {
   const ids: string[] = []
   for (let number = 0; number < 4; number++) ids.push((await client.post('/users', { name: 'Ada' })).body.id)
-  await service.deps.pool.query('update users set merged_into = $3 where app_id = $1 and id = any($2)', [
+  await service.platform.pool.query('update users set merged_into = $3 where app_id = $1 and id = any($2)', [
     client.appId,
     ids.slice(0, 2),
     ids[2],
@@ -104,7 +104,7 @@ t.test('all pages of any filter are what the filter is in memory', async (t) => 
   await Promise.all(
     log.map(async (event, index) => {
       const own = deliveries[index] ?? []
-      for (const delivery of own) await putDelivery(service.deps.pool, client.appId, event, delivery)
+      for (const delivery of own) await putDelivery(service.platform.pool, client.appId, event, delivery)
       event.status = statusOf(own)
     }),
   )

@@ -17,13 +17,13 @@ const TIMES = [
 /** Times are given by the database, so what they are is put there. */
 async function appendAt(service: Service, appId: string, times: readonly string[]): Promise<void> {
   for (const [index, at] of times.entries()) {
-    await service.deps.pool.query(
+    await service.platform.pool.query(
       `insert into events (app_id, id, position, event_type_id, type, payload, edges, created_at)
        values ($1, $2, $3, $1, $4, '{}', '[]', $5)`,
       [appId, newId(), index + 1, index % 2 === 0 ? 'even' : 'odd', at],
     )
   }
-  await service.deps.pool.query('update app_logs set head = $2 where app_id = $1', [appId, times.length])
+  await service.platform.pool.query('update app_logs set head = $2 where app_id = $1', [appId, times.length])
 }
 
 t.test('bounds of time are inclusive, to the millisecond', async (t) => {

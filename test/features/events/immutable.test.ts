@@ -7,7 +7,7 @@ const REFUSED = { code: '23001', message: /events are immutable/ }
 
 t.test('the database itself refuses to change the log', async (t) => {
   const service = await startService(t, { worker: false })
-  const { pool } = service.deps
+  const { pool } = service.platform
   const client = await service.client()
   const { body: event } = await client.post('/events', {
     type: 'fact.stated',

@@ -1,12 +1,13 @@
 import t from 'tap'
-import { createLogTail } from '../../../src/features/events/index.ts'
+import { createLogTail } from '../../../src/features/events/live/log-tail.ts'
 import { createLocalBus } from '../../../src/platform/bus/local.ts'
 import { startService } from '../../helpers/service.ts'
 import { until } from '../../helpers/until.ts'
 
 t.test('a log that grew without a word is looked at', async (t) => {
   const service = await startService(t, { worker: false })
-  const { eventReader, log } = service.deps
+  const { eventReader } = service.features.events
+  const { log } = service.platform
   const looks: (readonly string[])[] = []
   let isFailing = true
   const reader = {
@@ -62,7 +63,8 @@ t.test(
   'what this process stored is given without being read again, unless something is missing before it',
   async (t) => {
     const service = await startService(t, { worker: false })
-    const { eventReader, log } = service.deps
+    const { eventReader } = service.features.events
+    const { log } = service.platform
     let reads = 0
     const reader = {
       ...eventReader,
@@ -111,7 +113,8 @@ t.test(
 
 t.test('a position that the log loses meanwhile, as by a restore, is not waited for', async (t) => {
   const service = await startService(t, { worker: false })
-  const { eventReader, log } = service.deps
+  const { eventReader } = service.features.events
+  const { log } = service.platform
   const { appId } = await service.client()
   const heads = [0, 100]
   const reader = { ...eventReader, head: async () => heads.shift() ?? 0 }

@@ -9,7 +9,8 @@ const invalid = { status: 400, type: 'validation-failed' }
 
 t.test('topics and rooms of events', async (t) => {
   const service = await startService(t, { worker: false })
-  const { appender, eventReader, pool } = service.deps
+  const { appender, eventReader } = service.features.events
+  const { pool } = service.platform
 
   /** Creates a type with a topic and rooms. */
   async function declare(client: Client, declared: object, name = 'order.shipped'): Promise<Answer['body']> {

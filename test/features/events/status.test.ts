@@ -37,7 +37,7 @@ async function untilStatus(client: Client, id: string, status: string) {
 
 t.test('the status of an event follows its deliveries', async (t) => {
   const service = await startService(t, { worker: false })
-  const { pool } = service.deps
+  const { pool } = service.platform
   const states: DeliveryState[] = [
     { status: 'pending', attempts: 0 },
     { status: 'pending', attempts: 2 },

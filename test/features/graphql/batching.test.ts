@@ -10,10 +10,10 @@ const PEOPLE = 50
 const numbers = Array.from({ length: EVENTS }, (_, number) => number)
 
 /** Counts the statements that read, on any connection of the service: the lease of the process is renewed by others. */
-function countStatements({ deps }: Service): () => number {
+function countStatements({ platform }: Service): () => number {
   const watched = new WeakSet<object>()
   let count = 0
-  deps.pool.on('acquire', (client) => {
+  platform.pool.on('acquire', (client) => {
     if (watched.has(client)) return
     watched.add(client)
     const connection = Reflect.get(client, 'connection') as EventEmitter
@@ -115,10 +115,15 @@ t.test('the number of statements does not depend on the number of objects', asyn
   const connectionOf = (n: number) => ({ id: connections[n % 2]?.id })
 
   async function measured(query: string, first: number) {
-    await dataOf(client, query, { first }) // what is cached is cached now
-    const before = statements()
-    const data = await dataOf(client, query, { first })
-    return { data, count: statements() - before }
+    let count = Infinity
+    let data
+    // What is cached may have to be read again, but not each time.
+    for (let round = 0; round < 3; round++) {
+      const before = statements()
+      data = await dataOf(client, query, { first })
+      count = Math.min(count, statements() - before)
+    }
+    return { data, count }
   }
 
   t.test('events', async (t) => {

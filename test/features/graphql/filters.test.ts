@@ -33,7 +33,7 @@ async function startLog(t: Test) {
   await append('parcel.sent', { edges: [{ type: 'to', targetType: 'warehouse', targetId: 'north:1' }] })
   await client.subscribe('http://127.0.0.1:1/', ['slow.*'])
   const states = [await append('slow.pending'), await append('slow.processing'), await append('slow.failed')]
-  const { pool } = service.deps
+  const { pool } = service.platform
   await pool.query('update deliveries set attempts = 1 where event_id = $1', [states[1]?.id])
   await pool.query(`update deliveries set status = 'dead', completed_at = now() where event_id = $1`, [
     states[2]?.id,
@@ -187,13 +187,13 @@ t.test('pages to the end, both ways', async (t) => {
 
 t.test('counting ends at ten thousand', async (t) => {
   const { service, client, append } = await startLog(t)
-  const { rows } = await service.deps.pool.query<{ head: number }>(
+  const { rows } = await service.platform.pool.query<{ head: number }>(
     'select head from app_logs where app_id = $1',
     [client.appId],
   )
   const head = rows[0]?.head ?? 0
   await append('bulk.made')
-  await service.deps.pool.query(
+  await service.platform.pool.query(
     `insert into events (app_id, id, position, event_type_id, type, payload, edges, created_at)
      select $1, (left(first_id_at(now())::text, 24) || lpad(to_hex(n), 12, '0'))::uuid, $2 + 1 + n,
             (select id from event_types where app_id = $1 and name = 'bulk.made'), 'bulk.made',
@@ -201,7 +201,9 @@ t.test('counting ends at ten thousand', async (t) => {
        from generate_series(1, 9999) n`,
     [client.appId, head],
   )
-  await service.deps.pool.query('update app_logs set head = head + 9999 where app_id = $1', [client.appId])
+  await service.platform.pool.query('update app_logs set head = head + 9999 where app_id = $1', [
+    client.appId,
+  ])
   const countOf = async (filters: object | undefined): Promise<unknown> =>
     (
       await dataOf(client, 'query ($f: EventFilters) { events(filters: $f, first: 1) { totalCount } }', {

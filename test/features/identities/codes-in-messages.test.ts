@@ -80,7 +80,7 @@ t.test('without the setting a code in a message is only text', async (t) => {
 t.test('a code that cannot be used is ignored, and the message stored', async (t) => {
   const { service, client, messenger, connection, ada } = await setUp(t, startHttpPlatform)
   const expired = await makeCode(client, ada)
-  await service.deps.pool.query('update link_codes set expires_at = now()')
+  await service.platform.pool.query('update link_codes set expires_at = now()')
   const code = await makeCode(client, ada)
   const mistyped = code.code.replace(/\d$/, (digit: string) => String((Number(digit) + 1) % 10))
   const texts = [expired.code, mistyped, '1234-5678-9012-5924', '4111 1111 1111 1111', 'no code']

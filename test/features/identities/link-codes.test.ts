@@ -171,9 +171,9 @@ t.test('link codes', async (t) => {
     t.equal((await client.get(`/link-codes/${code.id}`)).body.uses, 0)
     t.equal((await client.get('/events')).body.data.length, log, 'nothing was appended')
 
-    await service.deps.pool.query('update link_codes set expires_at = now() where id = $1', [code.id])
+    await service.platform.pool.query('update link_codes set expires_at = now() where id = $1', [code.id])
     expectProblem(t, await activate(client, code, bob), refused, 'expired')
-    await service.deps.pool.query(
+    await service.platform.pool.query(
       `update link_codes set expires_at = now() + interval '1 hour' where id = $1`,
       [code.id],
     )

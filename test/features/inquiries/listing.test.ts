@@ -136,14 +136,14 @@ t.test('inquiries are listed', async (t) => {
 
 t.test('a page costs the same however many inquiries there are', async (t) => {
   const service = await startService(t, { worker: false })
-  const { pool } = service.deps
+  const { pool } = service.platform
   const { appId } = await service.client()
   const start = Date.now()
   const statements: CompiledQuery[] = []
   const inquiries = createInquiryService(
     createWatchedDatabase(pool, (statement) => void statements.push(statement)),
-    service.deps.appender,
-    service.deps.snowflakeIds,
+    service.features.events.appender,
+    service.platform.snowflakeIds,
   )
   const growTo = async (from: number, to: number): Promise<void> => {
     // A second apart; of a rare type and from a rare address at the beginning only.

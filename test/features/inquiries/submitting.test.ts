@@ -202,7 +202,7 @@ t.test('inquiries are submitted', async (t) => {
   })
 
   t.test('record and event are stored together, or neither', async (t) => {
-    const { pool } = service.deps
+    const { pool } = service.platform
     await pool.query(`
       create function refuse() returns trigger language plpgsql as $$ begin raise exception 'refused'; end $$`)
     const other = await createClient(service.url)

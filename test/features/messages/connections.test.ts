@@ -172,7 +172,7 @@ for (const [platform, start] of PLATFORMS) {
     for (const secret of Object.values(credentials)) {
       t.notOk(JSON.stringify(created).includes(secret), 'no secret is given back')
       for (const answer of answers) t.notOk(answer.text.includes(secret), 'no secret is given back')
-      const { rows } = await service.deps.pool.query(
+      const { rows } = await service.platform.pool.query(
         'select s::text || c::text as row from subscriptions s, platform_connections c',
       )
       t.notOk(

@@ -125,7 +125,7 @@ t.test('other credentials count from the next attempt on', async (t) => {
   const { credentials } = messenger
   await client.patch(`/platform-connections/${connection.id}`, { credentials })
   // An hour later, so to speak.
-  await service.deps.pool.query('update deliveries set next_attempt_at = now(), due_at = now()')
+  await service.platform.pool.query('update deliveries set next_attempt_at = now(), due_at = now()')
   const { event } = await settled(client, message.id)
   t.equal(event.status, 'completed')
   const tokens = messenger.server.requests.map(({ headers }) => headers.authorization)

@@ -21,7 +21,7 @@ for (const [platform, start] of PLATFORMS) {
     const message = await sendThrough(client, connection, messenger)
     const { rows } = await sql<{ id: string }>`
       select external_message_id as id from sent_messages where event_id = ${message.id}`.execute(
-      service.deps.db,
+      service.platform.db,
     )
     t.strictSame(rows, [{ id: messenger.taken[0]?.id }], 'which message it became was kept')
 
@@ -29,7 +29,7 @@ for (const [platform, start] of PLATFORMS) {
     await sql`
       update deliveries set status = 'pending', completed_at = null, attempts = 0, lease_until = now(),
                             next_attempt_at = now(), due_at = now()
-       where event_id = ${message.id}`.execute(service.deps.db)
+       where event_id = ${message.id}`.execute(service.platform.db)
     const { event, deliveries } = await settled(client, message.id)
     t.match([event.status, deliveries], ['completed', [{ status: 'succeeded', attempts: 1 }]])
     t.equal(messenger.server.requests.length, 1, 'nothing is sent again')
@@ -46,7 +46,7 @@ t.test('a worker that dies after it gave up tells of it once', async (t) => {
   await settled(client, message.id)
   await sql`
     update deliveries set status = 'pending', completed_at = null, attempts = 0, lease_until = now(),
-                          next_attempt_at = now(), due_at = now()`.execute(service.deps.db)
+                          next_attempt_at = now(), due_at = now()`.execute(service.platform.db)
   const { event, deliveries } = await settled(client, message.id)
   t.match([event.status, deliveries], ['failed', [{ status: 'dead', attempts: 1 }]])
   t.equal(messenger.server.requests.length, 2, 'it was tried again')
@@ -149,7 +149,7 @@ for (const [what, reply] of SLACK_ANSWERS) {
     t.equal(messenger.server.requests[0]?.headers['accept-encoding'], 'identity')
     const { rows } = await sql<{ id: string }>`
       select external_message_id as id from sent_messages where event_id = ${message.id}`.execute(
-      service.deps.db,
+      service.platform.db,
     )
     t.strictSame(rows, [{ id: 'C123ABC456:1503435956.000247' }], 'the id of the message is kept')
     const { body } = await client.get(`/deliveries/${deliveries[0]?.id}/attempts`)

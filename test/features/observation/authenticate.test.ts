@@ -16,18 +16,18 @@ const twoCredentials = { status: 400, type: 'validation-failed' }
 const UNKNOWN_KEY = `hg_${'0'.repeat(16)}_${'A'.repeat(43)}`
 
 /** An API with one route for observers, which answers what the observer may do. @returns its URL */
-async function startRoute(t: Test, { deps }: Service, allowedOrigins: string[]): Promise<string> {
+async function startRoute(t: Test, { features }: Service, allowedOrigins: string[]): Promise<string> {
   const app = Fastify()
   t.teardown(() => app.close())
   registerErrorHandler(app)
   const authenticate = createObserverAuthentication({
-    keys: deps.keys,
-    tokens: deps.observerTokens,
+    keys: features.apps.keys,
+    tokens: features.observation.observerTokens,
     isAllowedOrigin: createOriginCheck(allowedOrigins),
   })
   registerAuth(app, {
     adminApiKey: ADMIN_KEY,
-    findAppKey: (key) => deps.keys.find(key),
+    findAppKey: (key) => features.apps.keys.find(key),
     async authenticateObserver(request) {
       request.grant = await authenticate(request)
     },
@@ -203,7 +203,7 @@ t.test('what stands in a query is neither logged nor answered', async (t) => {
       },
     }),
   )
-  const api = await buildApi({ ...service.deps, log })
+  const api = await buildApi({ ...service.platform, log }, service.features)
   t.teardown(() => api.close())
   const url = await api.listen({ host: '127.0.0.1', port: 0 })
 

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import t, { type Test } from 'tap'
 import type { RoomMessage } from '../../../src/features/observation/contracts.ts'
-import { createEmitter } from '../../../src/features/observation/index.ts'
+import { createEmitter } from '../../../src/features/observation/emitter.ts'
 import { createLocalBus } from '../../../src/platform/bus/local.ts'
 import type { Bus } from '../../../src/platform/bus/port.ts'
 import { createPostgresBus, createRedisBus } from '../../../src/platform/bus/relay.ts'

@@ -12,7 +12,8 @@ const SOON_MS = 50
 
 t.test('the grants of live connections', async (t) => {
   const service = await startService(t, { worker: false })
-  const { keys, bus, clock, log, db } = service.deps
+  const { keys } = service.features.apps
+  const { bus, clock, log, db } = service.platform
   const client = await service.client()
   const path = `/apps/${client.appId}/api-keys`
   const newKey = async (): Promise<string> => {

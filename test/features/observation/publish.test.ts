@@ -9,9 +9,9 @@ import { until } from '../../helpers/until.ts'
 
 const invalid = (...pointers: string[]) => ({ status: 400, type: 'validation-failed', pointers })
 
-function watch({ deps }: Service): RoomMessage[] {
+function watch({ features }: Service): RoomMessage[] {
   const seen: RoomMessage[] = []
-  deps.emitter.onMessage((message) => seen.push(message))
+  features.observation.emitter.onMessage((message) => seen.push(message))
   return seen
 }
 
@@ -109,8 +109,11 @@ for (const backend of BACKENDS) {
       t.equal(await list(one, client), '{"data":[]}')
       const connection = crypto.randomUUID()
       const ada = { id: 'a"da', info: '{"n": 12345678901234567890}' }
-      one.deps.presence.enter(client.appId, 'chat/42', connection, ada)
-      other.deps.presence.enter(client.appId, 'chat/42', connection, { id: 'bob', info: null })
+      one.features.observation.presence.enter(client.appId, 'chat/42', connection, ada)
+      other.features.observation.presence.enter(client.appId, 'chat/42', connection, {
+        id: 'bob',
+        info: null,
+      })
       const expected =
         '{"data":[{"id":"a\\"da","info":{"n": 12345678901234567890}},{"id":"bob","info":null}]}'
       for (const service of [one, other])

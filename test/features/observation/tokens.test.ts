@@ -17,7 +17,8 @@ const decode = (part: string): Record<string, unknown> =>
 
 t.test('observer tokens', async (t) => {
   const service = await startService(t, { worker: false })
-  const { keys, secrets } = service.deps
+  const { keys } = service.features.apps
+  const { secrets } = service.platform
   const client = await service.client()
   const clock = { at: NOW, now: () => clock.at }
   t.beforeEach(() => void (clock.at = NOW))
@@ -224,7 +225,7 @@ t.test('observer tokens', async (t) => {
     const answer = await post(text.replace('"@"', ' 12345678901234567890'))
     t.equal(answer.status, 201)
     t.strictSame(Object.keys(answer.body).toSorted(), ['expiresAt', 'token'])
-    const found = await service.deps.observerTokens.verify(answer.body.token)
+    const found = await service.features.observation.observerTokens.verify(answer.body.token)
     const [ownKeyId] = /(?<=^hg_)[0-9a-f]{16}/.exec(client.key) ?? []
     t.strictSame(found, {
       appId: client.appId,
@@ -238,12 +239,12 @@ t.test('observer tokens', async (t) => {
     t.ok(found.expiresAt > before + 9_000 - 1_000 && found.expiresAt <= Date.now() + 10_000)
 
     const least = await post({ rooms: ['orders'], publish: [] })
-    const leastGrant = await service.deps.observerTokens.verify(least.body.token)
+    const leastGrant = await service.features.observation.observerTokens.verify(least.body.token)
     t.match(leastGrant, { rooms: ['orders'], types: ['*'], publish: [], member: null })
     t.ok(leastGrant.expiresAt > before + 298_000 && leastGrant.expiresAt <= Date.now() + 300_000)
     for (const member of [{ id: 'x' }, { id: 'x', info: null }]) {
       const { body } = await post({ rooms: ['a'], member, ttlSeconds: 3600 })
-      const { member: kept } = await service.deps.observerTokens.verify(body.token)
+      const { member: kept } = await service.features.observation.observerTokens.verify(body.token)
       t.strictSame(kept, { id: 'x', info: null })
     }
 

@@ -88,7 +88,7 @@ t.test('rooms over a WebSocket', async (t) => {
     await observer.waitFor(({ position }) => position === next, 'and goes on from there')
 
     // As when a partition is dropped: the log no longer begins with the first event.
-    await service.deps.db.connection().execute(async (connection) => {
+    await service.platform.db.connection().execute(async (connection) => {
       await sql`set session_replication_role = replica`.execute(connection)
       await sql`delete from events where app_id = ${client.appId} and position <= 3`.execute(connection)
       await sql`set session_replication_role = default`.execute(connection)

@@ -124,7 +124,7 @@ t.test('subscriptions', async (t) => {
       const { status, body } = await client.post('/subscriptions', { ...subscription, secret })
       t.strictSame([status, body.secret], [201, secret], secret)
     }
-    const { rows } = await service.deps.pool.query('select subscriptions::text as row from subscriptions')
+    const { rows } = await service.platform.pool.query('select subscriptions::text as row from subscriptions')
     for (const secret of secrets)
       for (const form of [secret.slice(6), Buffer.from(secret.slice(6), 'base64').toString('hex')])
         t.notOk(

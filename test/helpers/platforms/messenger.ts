@@ -107,8 +107,8 @@ export function deliver(
 ): Promise<Answer> {
   const { query = '', contentType, body } = webhook
   const path = `/platform-connections/${connection.id}/webhook${query}`
-  const isWhole = connection.webhookUrl.startsWith('http')
-  const address = isWhole ? connection.webhookUrl + query : service.url + path
+  const hasLocalWorker = connection.webhookUrl.startsWith('http')
+  const address = hasLocalWorker ? connection.webhookUrl + query : service.url + path
   return call(service.url, 'POST', path, {
     body,
     headers: { 'content-type': contentType, ...messenger.sign(webhook, address, signing) },

@@ -1,17 +1,11 @@
 import { LRUCache } from 'lru-cache'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import type { ClaimedDelivery } from '../claim.ts'
-import type { Criteria } from './service.ts'
+import { statusBefore, type Criteria, type RecalledStatus } from './criteria.ts'
 
 /** How long a worker takes a recovery to be as it last saw it: how late it may learn that one was cancelled. */
 const KNOWN_FOR_MS = 100
 const CACHE_SIZE = 1_000
-
-type RecalledStatus = 'dead' | 'cancelled'
-
-/** @returns what a delivery that a recovery took on, and that is not to be tried after all, was before */
-export const statusBefore = (kind: string, { status = 'dead' }: Criteria): RecalledStatus =>
-  kind === 'retry' ? status : 'cancelled'
 
 /**
  * Tells of a delivery whose recovery was cancelled before it was tried.

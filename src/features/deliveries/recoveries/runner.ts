@@ -6,9 +6,9 @@ import type { Log } from '../../../platform/log.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import type { Recoveries } from '../../../platform/postgres/tables.ts'
 import { repeat } from '../../../platform/repeat.ts'
-import { compilePatterns, compileRoute, type Flow, type Route } from '../../subscriptions/index.ts'
+import { compilePatterns, compileRoute, type Flow, type Route } from '../../matching/index.ts'
 import type { DeliveryQueue, QueuedDelivery } from '../delivery-queue.ts'
-import type { Criteria } from './service.ts'
+import type { Criteria } from './criteria.ts'
 
 /** Events or deliveries that are looked at in one transaction. */
 const STEP = 200

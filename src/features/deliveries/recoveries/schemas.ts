@@ -9,7 +9,7 @@ import {
   Timestamp,
   Uuid,
 } from '../../../platform/http/schemas.ts'
-import { PATTERN_FORM } from '../../subscriptions/index.ts'
+import { PATTERN_FORM } from '../../matching/index.ts'
 
 const Kind = Type.Union([Type.Literal('replay'), Type.Literal('retry'), Type.Literal('discard')])
 

@@ -6,7 +6,7 @@ import { readTime } from '../../../platform/http/times.ts'
 import { newId } from '../../../platform/ids.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import type { Recoveries } from '../../../platform/postgres/tables.ts'
-import { statusBefore } from './recall.ts'
+import { statusBefore, type Criteria } from './criteria.ts'
 import type { DiscardMany, Recovery, RecoveryQuery, Replay, RetryMany } from './schemas.ts'
 
 type RecoveryBody = Static<typeof Recovery>
@@ -14,19 +14,6 @@ type Kind = RecoveryBody['kind']
 
 /** Recoveries that an app may have running or paused. */
 const MAX_OPEN = 20
-
-/** What a recovery works on, as it is stored. */
-export interface Criteria {
-  /** Positions of a replay, both included. */
-  fromPosition?: number
-  toPosition?: number
-  /** When the deliveries of the others were created: then or later, and before then. */
-  from?: string | undefined
-  to?: string | undefined
-  /** Of the deliveries. */
-  status?: 'dead' | 'cancelled'
-  eventPatterns?: readonly string[] | undefined
-}
 
 /** Replays, retries and discards of many: asked for here, done by a worker (`runner.ts`). */
 export function createRecoveryService(db: Database) {

@@ -3,7 +3,8 @@ import { Problem } from '../../../platform/http/problems.ts'
 import { isDataError, isUniqueViolation } from '../../../platform/postgres/errors.ts'
 import { executorIn, type Database, type Pool } from '../../../platform/postgres/pool.ts'
 import type { EventTypeService } from '../types/service.ts'
-import { roomsIn, type EventState, type StoredEvent, type StoredEvents } from '../event.ts'
+import { roomsIn, type StoredEvents } from '../event.ts'
+import type { Appended, AppendedEvent, Outcome } from './appended.ts'
 import { refuseUnknownOrigins } from './origins.ts'
 import {
   checkSchemas,
@@ -38,19 +39,6 @@ export interface AppendOptions {
   isBatch?: boolean
 }
 
-export interface AppendedEvent {
-  event: StoredEvent
-  /** Where it stands right after the append; undefined for one that was there already. */
-  state: EventState | undefined
-}
-
-export interface Appended {
-  /** In the order in which they were given. */
-  events: AppendedEvent[]
-  /** Whether all of them were there already, from an earlier request. */
-  replayed: boolean
-}
-
 /** A delivery that a committed append owes. */
 export interface OwedDelivery {
   appId: string
@@ -79,6 +67,9 @@ export interface Appender {
 
 export type Change<T> = (transaction: Database) => Promise<{ events: readonly NewEvent[]; result: T }>
 
+/** Told after each commit what was stored of each app and what is owed. Must not throw. */
+export type OnCommitted = (stored: readonly StoredEvents[], owed: readonly OwedDelivery[]) => void
+
 export interface AppenderOptions {
   pool: Pool
   db: Database
@@ -87,8 +78,7 @@ export interface AppenderOptions {
   /** Whether unknown custom types are registered, rather than refused. */
   autoRegister: boolean
   graceMs: number
-  /** Told after each commit what was stored of each app and what is owed. Must not throw. */
-  onCommitted(appends: readonly StoredEvents[], owed: readonly OwedDelivery[]): void
+  onCommitted: OnCommitted
 }
 
 interface Request {
@@ -96,9 +86,6 @@ interface Request {
   routing: Routing
   events: PreparedEvent[]
 }
-
-/** `again`: nothing was stored, since the app or a key changed meanwhile; prepare it anew. */
-export type Outcome = Appended | 'again' | Problem
 
 /** The way into the log: prepares events in this process and stores whatever is waiting in one statement. */
 export function createAppender(options: AppenderOptions): Appender {

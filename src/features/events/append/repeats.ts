@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import { Problem } from '../../../platform/http/problems.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import { toStoredEvent, type EventRow, type StoredEvent } from '../event.ts'
-import type { AppendedEvent, Outcome } from './appender.ts'
+import type { AppendedEvent, Outcome } from './appended.ts'
 import { keyName, type EventKey, type PreparedEvent } from './prepare.ts'
 
 /** Events that are in the log already, by the name of the key they are found under. */

@@ -8,7 +8,7 @@ import {
 } from '../../../platform/json-schema/json-schema.ts'
 import { parseExactly } from '../../../platform/exact-numbers.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
-import { compileRoute, type Flow, type Route } from '../../subscriptions/index.ts'
+import { compileRoute, type Flow, type Route } from '../../matching/index.ts'
 import { GLOBAL_SCHEMA_VERSION } from '../types/global-schemas.ts'
 import { GLOBAL_TYPES } from '../types/global-types.ts'
 import { compileRooms, type DeclaredRooms, type RoomsOf } from '../types/rooms.ts'

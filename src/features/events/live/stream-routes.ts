@@ -12,7 +12,7 @@ import {
   sendStreamHead,
   SSE_HEADERS,
 } from '../../../platform/http/sse.ts'
-import { compilePatterns } from '../../subscriptions/index.ts'
+import { compilePatterns } from '../../matching/index.ts'
 import { eventJson } from '../event.ts'
 import { StreamQuery } from '../schemas.ts'
 import type { Observer, Slice } from './app-tail.ts'

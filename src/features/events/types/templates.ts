@@ -1,6 +1,6 @@
 import { isNumber } from '../../../platform/exact-numbers.ts'
 import { isRoom, isSegment, WebSocketRooms } from '../../../platform/rooms/names.ts'
-import { memberOf } from '../../subscriptions/index.ts'
+import { memberOf } from '../../matching/index.ts'
 
 /**
  * Makes a name from a payload, as `parseExactly` gives it; undefined when a place is filled with nothing, or with what

@@ -63,8 +63,8 @@ export async function createAppHub(options: {
   onLeft(): void
 }): Promise<AppHub> {
   const { appId, logTail, bufferBytes } = options
-  const groups = new Map<string, Group>()
-  const byRoom = new Map<string, Set<Group>>()
+  const groups = new Map<string, Group<Subscription>>()
+  const byRoom = new Map<string, Set<Group<Subscription>>>()
   let receivers = 0
   const tail = await logTail.observe(appId, undefined, {
     write: (slice) => giveSlice(slice),
@@ -77,7 +77,7 @@ export async function createAppHub(options: {
 
   function giveSlice(slice: Slice): true {
     receivers = 0
-    const touched = new Set<Group>()
+    const touched = new Set<Group<Subscription>>()
     for (const { rooms } of slice.events)
       for (const room of rooms) for (const group of byRoom.get(room) ?? []) touched.add(group)
     for (const group of touched) {
@@ -165,7 +165,11 @@ export async function createAppHub(options: {
     }
   }
 
-  const groupOf = (encoding: Encoding, rooms: readonly string[], types: readonly string[]): Group =>
+  const groupOf = (
+    encoding: Encoding,
+    rooms: readonly string[],
+    types: readonly string[],
+  ): Group<Subscription> =>
     groups.get(groupKey(encoding, rooms, types)) ?? createGroup(encoding, rooms, types)
 
   const subscribers: Subscribers = {

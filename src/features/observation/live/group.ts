@@ -1,17 +1,16 @@
 import type { Slice } from '../../events/index.ts'
-import { compilePatterns } from '../../subscriptions/index.ts'
+import { compilePatterns } from '../../matching/index.ts'
 import type { Encoding } from './encoding.ts'
-import type { Subscription } from './subscription.ts'
 
 /** Observers that are sent the same bytes: the same rooms and types over the same transport. */
-export interface Group {
+export interface Group<Member> {
   readonly key: string
   readonly rooms: ReadonlySet<string>
   readonly encoding: Encoding
-  /** Every subscription of it. */
-  readonly members: Set<Subscription>
+  /** All its observers. */
+  readonly members: Set<Member>
   /** Those that are given events as they come; the others read the log at their own pace. */
-  readonly live: Set<Subscription>
+  readonly live: Set<Member>
   /** What the group is sent of a slice, made once; undefined when nothing of it is for the group. */
   encode(slice: Slice): Buffer | undefined
   /** The same for an observer that has so many of the first event's messages already. */
@@ -21,7 +20,11 @@ export interface Group {
 export const groupKey = (encoding: Encoding, rooms: readonly string[], types: readonly string[]): string =>
   `${encoding.name} ${rooms.join(',')} ${types.join(',')}`
 
-export function createGroup(encoding: Encoding, rooms: readonly string[], types: readonly string[]): Group {
+export function createGroup<Member>(
+  encoding: Encoding,
+  rooms: readonly string[],
+  types: readonly string[],
+): Group<Member> {
   const observed = new Set(rooms)
   const matches = compilePatterns([...types])
   const key = groupKey(encoding, rooms, types)

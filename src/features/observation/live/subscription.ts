@@ -15,7 +15,7 @@ export interface Subscribers {
 export class Subscription {
   readonly connection: Connection
   readonly #subscribers: Subscribers
-  group: Group
+  group: Group<Subscription>
   /** Its own place in the log; undefined while it is given what comes with the rest of its group. */
   behind: Observer | undefined
   /** Ends the wait for its connection to take more; undefined while it is given what comes. */
@@ -27,7 +27,7 @@ export class Subscription {
   constructor(
     subscribers: Subscribers,
     connection: Connection,
-    group: Group,
+    group: Group<Subscription>,
     onPresence: ((change: PresenceChange) => void) | undefined,
   ) {
     this.#subscribers = subscribers

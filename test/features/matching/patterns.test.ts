@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { compilePatterns, PATTERN_FORM } from '../../../src/features/subscriptions/patterns.ts'
+import { compilePatterns, PATTERN_FORM } from '../../../src/features/matching/patterns.ts'
 
 const form = new RegExp(PATTERN_FORM)
 

@@ -1,3 +1,5 @@
+import { Type } from '@sinclair/typebox'
+
 /**
  * Patterns over event type names, which are segments joined by dots.
  *
@@ -11,6 +13,13 @@
 
 /** The form of a pattern, for schemas. */
 export const PATTERN_FORM = '^(?:[a-z0-9_]*|\\*{1,2})(?:\\.(?:[a-z0-9_]*|\\*{1,2}))*$'
+
+export const EventPattern = Type.String({
+  minLength: 1,
+  maxLength: 200,
+  pattern: PATTERN_FORM,
+  examples: ['order.*'],
+})
 
 export type Matches = (type: string) => boolean
 

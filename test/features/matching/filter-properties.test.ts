@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { compileFilter } from '../../../src/features/subscriptions/filter.ts'
+import { compileFilter } from '../../../src/features/matching/filter.ts'
 import { jsonText } from '../../helpers/json-text.ts'
 import { filterHolds, isObject, memberHolds, OPERATORS, type Json } from '../../helpers/plain-filter.ts'
 

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
-import type { AppService } from './features/apps/index.ts'
-import { keepSecret, readSecret } from './platform/data-dir.ts'
+import type { AppService } from './service.ts'
+import { keepSecret, readSecret } from '../../platform/data-dir.ts'
 
 export const DEFAULT_APP_FILE = 'default-app.json'
 

@@ -1,0 +1,37 @@
+import { composeFeatures, type Features } from './features.ts'
+import type { Feature } from './feature.ts'
+import { buildPlatform, closeWithin, type Platform, type PlatformOptions } from './platform.ts'
+
+/** The whole of a process, before it has routes or a worker. */
+export interface Service {
+  platform: Platform
+  features: Features
+  /** Closes the features, and then the platform below them. */
+  close(): Promise<void>
+}
+
+/**
+ * Builds the platform and the features on it.
+ *
+ * @throws Error saying what to do when the database or a setting cannot be used
+ * @throws the signal's reason, when that ended the waiting for a server
+ */
+export async function buildService(options: PlatformOptions): Promise<Service> {
+  const { platform, close: closePlatform } = await buildPlatform(options)
+  const made: Feature[] = []
+  const close = async (): Promise<void> => {
+    for (const feature of made.splice(0).toReversed())
+      await closeWithin(async () => feature.close?.(), platform.log)
+    await closePlatform()
+  }
+  const keep = <F extends Feature>(feature: F): F => {
+    made.push(feature)
+    return feature
+  }
+  try {
+    return { platform, features: await composeFeatures(platform, keep), close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
