@@ -39,7 +39,9 @@ export interface BigLog {
  * attempt, and one is dead.
  */
 export async function createBigLog(pool: Pool): Promise<BigLog> {
-  const start = Date.now()
+  // Partitions begin and end with months: from there the log takes as many on any day.
+  const today = new Date()
+  const start = Date.UTC(today.getUTCFullYear(), today.getUTCMonth())
   await pool.query(`
     create function moment(n int) returns timestamptz language sql immutable as
       $$ select to_timestamp(${start / 1000} + n * ${SECONDS_BETWEEN}) $$;
