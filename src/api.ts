@@ -17,7 +17,6 @@ import { protectAnswer } from './platform/http/protect-answer.ts'
 import { registerJsonParser } from './platform/http/raw-json.ts'
 import { dropUnusedConnections } from './platform/http/unused-connections.ts'
 import type { Platform } from './platform.ts'
-import { TAGS } from './tags.ts'
 
 const BODY_LIMIT = 1_048_576
 /** Of one frame, or of one message in several fragments. */
@@ -31,7 +30,7 @@ const KEEP_ALIVE_MS = 72_000
 
 /** The HTTP API with every feature's routes, not yet listening. */
 export async function buildApi(
-  { config, log, adminApiKey }: Platform,
+  { config, declared, log, adminApiKey }: Platform,
   features: Features,
 ): Promise<FastifyInstance> {
   const loggerInstance: FastifyBaseLogger = log
@@ -82,7 +81,7 @@ export async function buildApi(
     errorHandler: (_error, socket) => socket.terminate(),
   })
   logRequests(app)
-  await registerOpenApi(app, { version: packageJson.version, webhooks, tags: TAGS })
+  await registerOpenApi(app, { version: packageJson.version, webhooks, tags: declared.tags })
   await app.register(async (scope) => {
     const authenticateObserver = createObserverAuthentication({
       keys: features.apps.keys,
@@ -91,6 +90,7 @@ export async function buildApi(
     })
     registerAuth(scope, {
       adminApiKey,
+      scopes: declared.scopes,
       findAppKey: (token) => features.apps.keys.find(token),
       async authenticateObserver(request) {
         request.grant = await authenticateObserver(request)

@@ -1,6 +1,7 @@
-import { ConfigError, loadConfig, readEnvironment, type Config } from './config.ts'
+import { loadConfig, readEnvironment, type Config } from './config.ts'
 import { createLog, type Log } from './platform/log.ts'
 import { startEmbeddedPostgres } from './platform/postgres/embedded.ts'
+import { ConfigError } from './platform/settings.ts'
 import { onStopSignal } from './platform/stop-signal.ts'
 import type { ServingRole } from './serve.ts'
 import { createStopper } from './stopper.ts'

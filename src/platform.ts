@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from './config.ts'
+import type { Declared } from './declarations.ts'
 import { createUrlCheck, LOOPBACK_CIDRS } from './platform/addresses.ts'
 import { createLocalBus } from './platform/bus/local.ts'
 import type { Bus } from './platform/bus/port.ts'
@@ -9,7 +10,6 @@ import { keepSecret } from './platform/data-dir.ts'
 import { checkFingerprint } from './platform/encryption-key.ts'
 import { createRateLimits, type RateLimits } from './platform/http/rate-limits.ts'
 import type { Log } from './platform/log.ts'
-import { createDownloader, type Downloader } from './platform/outbound/download.ts'
 import { createOutboundHttp, type OutboundHttp } from './platform/outbound/http.ts'
 import type { EmbeddedPostgres } from './platform/postgres/embedded.ts'
 import { migrate, pendingMigrations, QUEUE_SCHEMA } from './platform/postgres/migrate.ts'
@@ -39,6 +39,8 @@ const CLOSE_STEP_MS = 10_000
 
 /** What every feature may build on: it is made once per process, and knows no feature. */
 export interface Platform {
+  /** What all parts of the product declare. */
+  declared: Declared
   config: Config
   /** Whether the worker of this installation runs in this same process. */
   hasLocalWorker: boolean
@@ -52,7 +54,6 @@ export interface Platform {
   snowflakeIds: SnowflakeIds
   rateLimits: RateLimits
   http: OutboundHttp
-  downloader: Downloader
   /** @returns why outbound requests may not go to a URL, or undefined when they may */
   faultOfUrl: ReturnType<typeof createUrlCheck>
   transformer: Transformer
@@ -62,6 +63,7 @@ export interface Platform {
 }
 
 export interface PlatformOptions {
+  declared: Declared
   config: Config
   log: Log
   clock?: Clock
@@ -123,6 +125,7 @@ export async function buildPlatform(
     )
     sayWhereWebhooksMayGo(config, say)
     const platform: Platform = {
+      declared: options.declared,
       config,
       hasLocalWorker: options.hasLocalWorker ?? false,
       log,
@@ -135,12 +138,6 @@ export async function buildPlatform(
       snowflakeIds: createSnowflakeIds(processLease),
       rateLimits: opened(createRateLimits(config.redis, log)),
       http: opened(createOutboundHttp(config.outboundAllowCidrs)),
-      downloader: opened(
-        createDownloader(config.outboundAllowCidrs, {
-          timeoutMs: config.ATTACHMENT_TIMEOUT_MS,
-          maxBytes: config.MAX_ATTACHMENT_BYTES,
-        }),
-      ),
       faultOfUrl: createUrlCheck(config.outboundAllowCidrs),
       transformer: opened(createTransformer()),
       secrets,

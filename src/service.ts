@@ -1,3 +1,4 @@
+import { declared } from './declarations.ts'
 import { composeFeatures, type Features } from './features.ts'
 import type { Feature } from './feature.ts'
 import { buildPlatform, closeWithin, type Platform, type PlatformOptions } from './platform.ts'
@@ -16,8 +17,8 @@ export interface Service {
  * @throws Error saying what to do when the database or a setting cannot be used
  * @throws the signal's reason, when that ended the waiting for a server
  */
-export async function buildService(options: PlatformOptions): Promise<Service> {
-  const { platform, close: closePlatform } = await buildPlatform(options)
+export async function buildService(options: Omit<PlatformOptions, 'declared'>): Promise<Service> {
+  const { platform, close: closePlatform } = await buildPlatform({ ...options, declared })
   const made: Feature[] = []
   const close = async (): Promise<void> => {
     for (const feature of made.splice(0).toReversed())

@@ -1,7 +1,6 @@
 import { join } from 'node:path'
-import { ConfigError, type Config } from '../config.ts'
-import { SEALED_APP_COLUMNS } from '../features/apps/index.ts'
-import { SEALED_SUBSCRIPTION_COLUMNS } from '../features/subscriptions/index.ts'
+import type { Config } from '../config.ts'
+import { declared } from '../declarations.ts'
 import { readSecret } from '../platform/data-dir.ts'
 import { checkFingerprint, recordFingerprint } from '../platform/encryption-key.ts'
 import type { Log } from '../platform/log.ts'
@@ -12,13 +11,11 @@ import { createDatabase, createPool, type Database } from '../platform/postgres/
 import { resealColumn } from '../platform/postgres/reseal.ts'
 import { untilReachable } from '../platform/reachable.ts'
 import { createSecretBox, type SecretBox } from '../platform/secrets.ts'
+import { ConfigError } from '../platform/settings.ts'
 
 const CONNECTIONS = 4
 /** An error names so many of the values that cannot be opened. */
 const MAX_NAMED = 20
-
-/** Everything in the database that is encrypted. */
-const SEALED_COLUMNS = [...SEALED_SUBSCRIPTION_COLUMNS, ...SEALED_APP_COLUMNS]
 
 /**
  * `npm run rotate-encryption-key`: encrypts everything with ENCRYPTION_KEY that was encrypted with one of
@@ -73,7 +70,7 @@ async function resealAll(db: Database, secrets: SecretBox, say: (text: string) =
   for (;;) {
     let changes = 0
     const unreadable: string[] = []
-    for (const sealed of SEALED_COLUMNS) {
+    for (const sealed of declared.sealedColumns) {
       const name = `${sealed.table}.${sealed.column}`
       const result = await resealColumn(db, secrets, sealed, (looked, resealed) =>
         say(`${name}: ${looked} looked at, ${resealed} encrypted anew`),

@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { request, type Dispatcher } from 'undici'
 import { buildApi } from '../../src/api.ts'
 import { loadConfig } from '../../src/config.ts'
-import { SCOPES } from '../../src/platform/http/auth.ts'
+import { declared } from '../../src/declarations.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { buildService } from '../../src/service.ts'
 import type { Features } from '../../src/features.ts'
@@ -112,7 +112,7 @@ export async function createImporter(baseUrl: string): Promise<Client> {
   const { appId } = await createClient(baseUrl)
   const { body } = await call(baseUrl, 'POST', `/apps/${appId}/api-keys`, {
     key: ADMIN_KEY,
-    body: { name: 'import', scopes: SCOPES },
+    body: { name: 'import', scopes: declared.scopes },
   })
   return clientOf(baseUrl, appId, body.apiKey)
 }

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { ConfigError, loadConfig } from '../../src/config.ts'
+import { loadConfig } from '../../src/config.ts'
+import { ConfigError } from '../../src/platform/settings.ts'
 import { parseDurations } from '../../src/platform/durations.ts'
 
 const DATABASE_URL = 'postgres://localhost/heliograph'

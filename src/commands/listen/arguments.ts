@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
-import { ConfigError, loadConfig } from '../../config.ts'
+import { loadConfig } from '../../config.ts'
+import { ConfigError } from '../../platform/settings.ts'
 import { PATTERN_FORM } from '../../features/matching/index.ts'
 import { faultOfSecret, newSigningSecret } from '../../platform/signing.ts'
 import { keptDefaultKey } from '../../features/apps/index.ts'

@@ -6,6 +6,7 @@ import type { AppKey } from '../../platform/http/auth.ts'
 import { createMicroBatcher } from '../../platform/micro-batcher.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import { randomSecret, sameDigest, sha256 } from '../../platform/secrets.ts'
+import { declared } from './declared.ts'
 
 /** How long a process may go on accepting a key after another one revoked it, if the bus lost the message. */
 const CACHE_MS = 5_000
@@ -53,7 +54,7 @@ export interface KeyFinder {
 
 export function createKeyFinder(db: Database, bus: Bus): KeyFinder {
   const known = new LRUCache<string, Promise<KnownKey | undefined>>({ max: CACHE_SIZE, ttl: CACHE_MS })
-  bus.subscribe('key.revoked', (keyId) => known.delete(String(keyId)))
+  bus.subscribe(declared.topics.revoked, (keyId) => known.delete(String(keyId)))
 
   /** With thousands of apps in use there is always a key to be read again: those of a moment go together. */
   const loader = createMicroBatcher<string, KnownKey | undefined>({
@@ -116,7 +117,7 @@ export function createKeyFinder(db: Database, bus: Bus): KeyFinder {
     },
     forget(keyId) {
       known.delete(keyId)
-      bus.publish('key.revoked', keyId)
+      bus.publish(declared.topics.revoked, keyId)
     },
   }
 }

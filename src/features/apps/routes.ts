@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { ID_CURSOR, pageOf, pageQuery, pageSize, readCursor } from '../../platform/http/pagination.ts'
 import { BODY_PROBLEMS, ref, responses, Uuid } from '../../platform/http/schemas.ts'
-import { ApiKey, App, CreatedApiKey, CreatedApp, NewApiKey, NewApp } from './schemas.ts'
+import { ApiKey, App, CreatedApiKey, CreatedApp, newApiKey, NewApp } from './schemas.ts'
 import type { AppService } from './service.ts'
 
 const tags = ['Apps']
@@ -11,9 +11,13 @@ const security = [{ adminKey: [] }]
 const AppId = Type.Object({ appId: Uuid() })
 const KeyId = Type.Object({ appId: Uuid(), keyId: Type.String({ pattern: '^[0-9a-f]{16}$' }) })
 
-/** Administration of apps and their keys, with the admin key (SPEC section 9). */
+/**
+ * Administration of apps and their keys, with the admin key (SPEC section 9).
+ *
+ * @param scopes every right that a key can have
+ */
 export const appRoutes =
-  (apps: AppService): FastifyPluginAsyncTypebox =>
+  (apps: AppService, scopes: readonly string[]): FastifyPluginAsyncTypebox =>
   async (app) => {
     for (const schema of [App, CreatedApp, ApiKey, CreatedApiKey]) app.addSchema(schema)
 
@@ -84,13 +88,13 @@ export const appRoutes =
           description:
             'Give each program a key of its own, with no more scopes than it needs, so that it can be revoked alone. To replace a key make another one, deploy it, and revoke the old one. The key is shown this once.',
           params: AppId,
-          body: NewApiKey,
+          body: newApiKey(scopes),
           response: responses({ 201: ref(CreatedApiKey) }, [...BODY_PROBLEMS, 'not-found']),
         },
       },
       async (request, reply) => {
-        const { name, scopes } = request.body
-        return reply.code(201).send(await apps.createKey(request.params.appId, name, scopes))
+        const { name, scopes: chosen } = request.body
+        return reply.code(201).send(await apps.createKey(request.params.appId, name, chosen))
       },
     )
 

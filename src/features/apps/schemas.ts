@@ -1,14 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { SCOPES } from '../../platform/http/auth.ts'
 import { EXAMPLE_ID, EXAMPLE_TIME, Nullable, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
-
-const Scopes = Type.Array(Type.Union(SCOPES.map((scope) => Type.Literal(scope))), {
-  minItems: 1,
-  uniqueItems: true,
-  description:
-    'What the key may be used for. `events:import` allows it, where it may append events, to append those of the built-in types that only the service itself appends otherwise (`message.*`, `user.*`, `system.*`, `link_code.*`, `inquiry.submitted`).',
-  examples: [['events:write', 'events:read']],
-})
 
 export const App = Type.Object(
   { id: Uuid(), name: Type.String({ examples: ['shop'] }), createdAt: Timestamp() },
@@ -59,14 +50,25 @@ export const ApiKey = Type.Object(
   },
 )
 
-export const NewApiKey = Type.Object(
-  { name: Text(200, { examples: ['ingest'] }), scopes: Type.Optional(Scopes) },
-  {
-    additionalProperties: false,
-    description: 'Without `scopes` the key has every scope but `events:import`.',
-    examples: [{ name: 'ingest', scopes: ['events:write'] }],
-  },
-)
+const scopesOf = (scopes: readonly string[]) =>
+  Type.Array(Type.Union(scopes.map((scope) => Type.Literal(scope))), {
+    minItems: 1,
+    uniqueItems: true,
+    description:
+      'What the key may be used for. `events:import` allows it, where it may append events, to append those of the built-in types that only the service itself appends otherwise (`message.*`, `user.*`, `system.*`, `link_code.*`, `inquiry.submitted`).',
+    examples: [['events:write', 'events:read']],
+  })
+
+/** @param scopes every right that a key can have */
+export const newApiKey = (scopes: readonly string[]) =>
+  Type.Object(
+    { name: Text(200, { examples: ['ingest'] }), scopes: Type.Optional(scopesOf(scopes)) },
+    {
+      additionalProperties: false,
+      description: 'Without `scopes` the key has every scope but `events:import`.',
+      examples: [{ name: 'ingest', scopes: ['events:write'] }],
+    },
+  )
 
 export const CreatedApiKey = Type.Object(
   { ...ApiKey.properties, apiKey: ApiKeySecret },

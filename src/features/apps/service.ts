@@ -1,5 +1,4 @@
 import type { Database } from '../../platform/postgres/pool.ts'
-import { USUAL_SCOPES } from '../../platform/http/auth.ts'
 import { notFound } from '../../platform/http/problems.ts'
 import { toPage, type Page } from '../../platform/http/pagination.ts'
 import { newId } from '../../platform/ids.ts'
@@ -7,8 +6,12 @@ import { newKey, type KeyFinder } from './keys.ts'
 
 const FIRST_KEY_NAME = 'first key'
 
-/** The tenants and their keys. Shapes are those of `schemas.ts`. */
-export function createAppService(db: Database, keys: KeyFinder) {
+/**
+ * The tenants and their keys. Shapes are those of `schemas.ts`.
+ *
+ * @param usualScopes what a key may do of which nobody says more
+ */
+export function createAppService(db: Database, keys: KeyFinder, usualScopes: readonly string[]) {
   async function requireApp(appId: string) {
     const app = await db.selectFrom('apps').selectAll().where('id', '=', appId).executeTakeFirst()
     if (!app) throw notFound('app')
@@ -36,7 +39,7 @@ export function createAppService(db: Database, keys: KeyFinder) {
           .returningAll()
           .executeTakeFirstOrThrow()
         await transaction.insertInto('app_logs').values({ app_id: id }).execute()
-        const { apiKey } = await insertKey(transaction, id, FIRST_KEY_NAME, USUAL_SCOPES)
+        const { apiKey } = await insertKey(transaction, id, FIRST_KEY_NAME, usualScopes)
         return { ...toApp(app), apiKey }
       }),
 
@@ -75,7 +78,7 @@ export function createAppService(db: Database, keys: KeyFinder) {
       return toApp(row)
     },
 
-    async createKey(appId: string, name: string, scopes: readonly string[] = USUAL_SCOPES) {
+    async createKey(appId: string, name: string, scopes: readonly string[] = usualScopes) {
       await requireApp(appId)
       return insertKey(db, appId, name, scopes)
     },

@@ -5,7 +5,6 @@ import type { Clock } from '../../platform/clock.ts'
 import { notFound } from '../../platform/http/problems.ts'
 import { newId } from '../../platform/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
-import type { SealedColumn } from '../../platform/postgres/reseal.ts'
 import type { AppSigningKeys } from '../../platform/postgres/tables.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
 import {
@@ -16,6 +15,7 @@ import {
   readPrivateKey,
   signingJwk,
 } from '../../platform/signing.ts'
+import { keyContext } from './signing-key-context.ts'
 
 /** How long a process may go on signing with the keys it knows after another one rotated them. */
 const CACHE_MS = 60_000
@@ -29,13 +29,6 @@ interface OpenKey {
   key: KeyObject
   expiresAt: number
 }
-
-const keyContext = (appId: string, keyId: string): string => `${appId}/signing-keys/${keyId}`
-
-/** What a change of the encryption key seals anew. */
-export const SEALED_APP_COLUMNS: readonly SealedColumn[] = [
-  { table: 'app_signing_keys', column: 'sealed_private_key', context: keyContext },
-]
 
 /**
  * The ed25519 keys that sign an app's webhooks: the current one, made when it is first asked for, and those

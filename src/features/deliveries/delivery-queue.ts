@@ -1,5 +1,6 @@
 import type { Log } from '../../platform/log.ts'
 import type { NewJob, Queue, Queues } from '../../platform/queue/port.ts'
+import { declared } from './declared.ts'
 
 /** Deliveries that one job carries: the queue's cost is per job. */
 const JOB_SIZE = 100
@@ -51,7 +52,7 @@ export interface DeliveryQueue {
 }
 
 export function createDeliveryQueue(queues: Queues, log: Log): DeliveryQueue {
-  const queue = queues.queue<DeliveryJob>('deliveries')
+  const queue = queues.queue<DeliveryJob>(declared.queues.deliveries)
   let waiting: QueuedDelivery[] = []
   let waitingRetries: Retry[] = []
   let adding = false

@@ -12,6 +12,7 @@ import { joinHeadersAndBody, takeHeaders } from './cloud-events/binary.ts'
 import { normalise, readCloudEvent, readCloudEvents } from './cloud-events/read.ts'
 import { CLOUD_EVENT, CLOUD_EVENT_BATCH, CloudEvent } from './cloud-events/schema.ts'
 import { refuseReserved } from './reserved.ts'
+import type { GlobalTypes } from './types/global-types.ts'
 import { readBatch, readEvent, type Limits } from './request-body.ts'
 import { answeredEither, answeredList, EVENT_SCHEMAS, sendAppended, sendEvents } from './replies.ts'
 import type { EventReader } from './reads.ts'
@@ -42,6 +43,7 @@ export const appendRoutes =
   (
     appender: Appender,
     reader: EventReader,
+    globalTypes: GlobalTypes,
     limits: Limits & { maxBatchBytes: number },
   ): FastifyPluginAsyncTypebox =>
   async (app) => {
@@ -56,7 +58,12 @@ export const appendRoutes =
       events: PreparedBody[],
       isBatch: boolean,
     ): Promise<FastifyReply> {
-      refuseReserved(keyOf(request), events, (index) => `${pointerOf(request, isBatch, index)}/type`)
+      refuseReserved(
+        globalTypes,
+        keyOf(request),
+        events,
+        (index) => `${pointerOf(request, isBatch, index)}/type`,
+      )
       if (events.length === 0) return sendEvents(request, reply, reader, { events: [] })
       const { 'idempotency-key': idempotencyKey } = request.headers as Static<typeof IdempotencyHeaders>
       const appended = await appender.append(keyOf(request).appId, events, {

@@ -8,6 +8,7 @@ import { streamRoutes } from './live/stream-routes.ts'
 import { createEventReader, type EventReader } from './reads.ts'
 import { eventRoutes } from './routes.ts'
 import { eventTypeRoutes } from './types/routes.ts'
+import { createGlobalTypes } from './types/global-types.ts'
 import { createEventTypeService, type EventTypeService } from './types/service.ts'
 
 export { CloudEvent } from './cloud-events/schema.ts'
@@ -25,8 +26,7 @@ export type { EventReader } from './reads.ts'
 export { readEvent } from './request-body.ts'
 export { Edges, Event, IdempotencyHeaders, NewEvent as NewEventBody, NewEventType } from './schemas.ts'
 export { messageReport, type MessageStatus } from './status-report.ts'
-export { isGlobalType } from './types/global-types.ts'
-export { MESSAGE_KINDS, MESSAGE_PARTS, type MessageKind, type MessageParts } from './types/message-content.ts'
+export type { GlobalTypes } from './types/global-types.ts'
 export { placeInList, type EventTypeService } from './types/service.ts'
 
 export interface Events extends Feature {
@@ -39,8 +39,9 @@ export interface Events extends Feature {
 }
 
 /** The log: appending to it, reading it, and being told when it grows. */
-export function createEvents({ pool, db, bus, log, clock, config }: Platform): Events {
-  const eventTypes = createEventTypeService(db)
+export function createEvents({ pool, db, bus, log, clock, config, declared }: Platform): Events {
+  const globalTypes = createGlobalTypes(declared)
+  const eventTypes = createEventTypeService(db, globalTypes)
   const eventReader = createEventReader(db, pool, eventTypes, config.publicUrl)
   const logTail = createLogTail(eventReader, bus, log)
   const listeners: OnCommitted[] = [(stored) => logTail.stored(stored)]
@@ -48,7 +49,7 @@ export function createEvents({ pool, db, bus, log, clock, config }: Platform): E
     pool,
     db,
     eventTypes,
-    routings: createRoutingCache(db),
+    routings: createRoutingCache(db, globalTypes),
     autoRegister: config.AUTO_REGISTER_EVENT_TYPES,
     graceMs: config.DELIVERY_GRACE_MS,
     onCommitted(stored, owed) {
@@ -64,8 +65,8 @@ export function createEvents({ pool, db, bus, log, clock, config }: Platform): E
     async routes(app) {
       const { MAX_PAYLOAD_BYTES, MAX_BATCH_BYTES } = config
       const limits = { maxPayloadBytes: MAX_PAYLOAD_BYTES, maxBatchBytes: MAX_BATCH_BYTES }
-      await app.register(appendRoutes(appender, eventReader, limits))
-      await app.register(eventRoutes(appender, eventReader, clock, limits))
+      await app.register(appendRoutes(appender, eventReader, globalTypes, limits))
+      await app.register(eventRoutes(appender, eventReader, globalTypes, clock, limits))
       await app.register(eventTypeRoutes(eventTypes))
       await app.register(streamRoutes(logTail))
     },

@@ -1,7 +1,7 @@
 import type { AppKey } from '../../platform/http/auth.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import type { NewEvent } from './append/prepare.ts'
-import { isOwnType, OWN_TYPES, RESERVED_PREFIXES } from './types/global-types.ts'
+import type { GlobalTypes } from './types/global-types.ts'
 
 /**
  * Refuses events of clients whose types tell what the service itself did, so that subscribers and queries may
@@ -11,20 +11,21 @@ import { isOwnType, OWN_TYPES, RESERVED_PREFIXES } from './types/global-types.ts
  * @throws Problem `reserved-event-type` naming each of them; nothing was stored
  */
 export function refuseReserved(
+  globalTypes: GlobalTypes,
   key: Pick<AppKey, 'scopes'>,
   events: readonly Pick<NewEvent, 'type'>[],
   pointerOf: (index: number) => string,
 ): void {
   if (key.scopes.has('events:import')) return
   const errors = events.flatMap(({ type }, index) =>
-    isOwnType(type)
+    globalTypes.isOwn(type)
       ? [{ pointer: pointerOf(index), detail: `"${type}" is appended by the service itself alone` }]
       : [],
   )
   if (errors.length === 0) return
   throw new Problem(
     'reserved-event-type',
-    `Events whose type begins with ${RESERVED_PREFIXES}, and those of ${OWN_TYPES.join()}, tell what the service itself did. Nothing was stored. To import such events use a key with the scope "events:import".`,
+    `Events whose type begins with ${globalTypes.reservedPrefixes}, and those of ${globalTypes.ownTypes.join()}, tell what the service itself did. Nothing was stored. To import such events use a key with the scope "events:import".`,
     errors,
   )
 }

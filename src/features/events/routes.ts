@@ -12,6 +12,7 @@ import type { EventReader } from './reads.ts'
 import { answered, answeredList, EVENT_SCHEMAS, sendAppended, sendEvents, sendOne } from './replies.ts'
 import type { Limits } from './request-body.ts'
 import { refuseReserved } from './reserved.ts'
+import type { GlobalTypes } from './types/global-types.ts'
 import {
   ChildrenQuery,
   Event,
@@ -28,7 +29,13 @@ const Params = Type.Object({ id: Uuid() })
 
 /** Reading the log, and what belongs to an event in it (SPEC sections 2 and 9). */
 export const eventRoutes =
-  (appender: Appender, reader: EventReader, clock: Clock, limits: Limits): FastifyPluginAsyncTypebox =>
+  (
+    appender: Appender,
+    reader: EventReader,
+    globalTypes: GlobalTypes,
+    clock: Clock,
+    limits: Limits,
+  ): FastifyPluginAsyncTypebox =>
   async (app) => {
     for (const schema of EVENT_SCHEMAS) app.addSchema(schema)
 
@@ -152,7 +159,7 @@ export const eventRoutes =
         const origin = await reader.get(appId, request.params.id)
         const child = reportOn(origin, request.bodyText, request.body, clock.now(), limits)
         // A client's own event called "message" or "user" makes none of the service's.
-        if (!isMessage(origin)) refuseReserved(keyOf(request), [child], () => '/status')
+        if (!isMessage(origin)) refuseReserved(globalTypes, keyOf(request), [child], () => '/status')
         const idempotencyKey = request.headers['idempotency-key']
         const appended = await appender.append(appId, [child], {
           ...(idempotencyKey !== undefined && { idempotencyKey }),

@@ -97,7 +97,7 @@ export const mutations = {
     const text = JSON.stringify(body)
     const parsed = JSON.parse(text) as typeof body
     const event = readEvent(text, parsed, { maxPayloadBytes: services.config.MAX_PAYLOAD_BYTES })
-    refuseReserved(key, [event], () => '/eventType')
+    refuseReserved(services.eventTypes.globalTypes, key, [event], () => '/eventType')
     const { events } = await services.appender.append(key.appId, [event], keyed(idempotencyKey))
     return nodeOf(context, (events[0] as (typeof events)[0]).event)
   },

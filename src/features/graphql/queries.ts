@@ -1,6 +1,6 @@
 import { ID_CURSOR, POSITION_CURSOR, readCursor } from '../../platform/http/pagination.ts'
 import { Problem } from '../../platform/http/problems.ts'
-import { isGlobalType, placeInList, type EventFilter } from '../events/index.ts'
+import { placeInList, type EventFilter } from '../events/index.ts'
 import { sizeOf, toConnection } from './connections.ts'
 import { batchOf, nodeOf, requireScope, type GraphContext } from './context.ts'
 
@@ -67,7 +67,9 @@ export const queries = {
 
   async eventSchemas(_root: unknown, { first, after }: Paged, context: GraphContext) {
     requireScope(context, 'event-types:read')
-    const place = after ? placeInList({ name: after, isGlobal: isGlobalType(after) }) : undefined
+    const place = after
+      ? placeInList({ name: after, isGlobal: context.services.eventTypes.globalTypes.byName.has(after) })
+      : undefined
     const size = sizeOf(first, MAX_SCHEMAS, MAX_SCHEMAS)
     return (await context.services.eventTypes.list(context.key.appId, size, place)).rows
   },

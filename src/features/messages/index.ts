@@ -1,6 +1,7 @@
 import type { Feature } from '../../feature.ts'
 import type { Platform } from '../../platform.ts'
 import { resourceRoutes } from '../../platform/http/resource-routes.ts'
+import { createDownloader } from '../../platform/outbound/download.ts'
 import type { Destination } from '../destinations/index.ts'
 import type { Entities } from '../entities/index.ts'
 import type { Events } from '../events/index.ts'
@@ -39,11 +40,15 @@ export interface Messages extends Feature {
 
 /** Messages to and from people on messaging platforms (SPEC section 2). */
 export function createMessages(platform: Platform, { events, entities, identities }: Needs): Messages {
-  const { config, clock, db, log, http, secrets, downloader, faultOfUrl } = platform
+  const { config, clock, db, log, http, secrets, faultOfUrl } = platform
   const { publicUrl } = config
   const { appender, eventReader } = events
   const { files, platformUsers } = entities
   const { linkCodes } = identities
+  const downloader = createDownloader(config.outboundAllowCidrs, {
+    timeoutMs: config.ATTACHMENT_TIMEOUT_MS,
+    maxBytes: config.MAX_ATTACHMENT_BYTES,
+  })
   const connections = createConnectionService({ db, secrets, publicUrl, faultOfUrl })
   const messageSender = createMessageSender({ appender, connections, platformUsers, clock })
   return {
@@ -99,5 +104,6 @@ export function createMessages(platform: Platform, { events, entities, identitie
         }),
       )
     },
+    close: () => downloader.close(),
   }
 }

@@ -2,7 +2,8 @@ import { Type } from '@sinclair/typebox'
 import { Problem } from '../../platform/http/problems.ts'
 import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
 import { sha256 } from '../../platform/secrets.ts'
-import { MESSAGE_PARTS, type NewEvent } from '../events/index.ts'
+import type { NewEvent } from '../events/index.ts'
+import { MESSAGE_PARTS } from './message-content.ts'
 import {
   nothing,
   UnreadableError,

@@ -2,6 +2,7 @@ import { createBroadcast } from '../../platform/bus/broadcast.ts'
 import type { Bus } from '../../platform/bus/port.ts'
 import type { Log } from '../../platform/log.ts'
 import type { Emitter, RoomMessage } from './contracts.ts'
+import { declared } from './declared.ts'
 import { isRoom } from '../../platform/rooms/names.ts'
 
 /** SPEC section 4. */
@@ -21,7 +22,7 @@ export function createEmitter({ bus, log }: { bus: Bus; log: Log }): Emitter {
   const listeners = new Set<(message: RoomMessage) => void>()
   const broadcast = createBroadcast<Emission>({
     bus,
-    topic: 'room.message',
+    topic: declared.topics.message,
     size: ({ rooms, topic, data }) =>
       rooms.reduce((sum, room) => sum + room.length + 3, 100 + topic.length + data.length),
     dropUnlessReady: true,

@@ -2,7 +2,7 @@ import type { Bus } from '../../platform/bus/port.ts'
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
 import { repeat } from '../../platform/repeat.ts'
-import type { KeyFinder } from '../apps/index.ts'
+import { KEY_REVOKED, type KeyFinder } from '../apps/index.ts'
 import type { Grant } from './contracts.ts'
 
 /** How often all watched keys are looked up, since the bus may lose a message. */
@@ -101,7 +101,7 @@ export function createGrantWatch({
     },
   }
 
-  const unsubscribe = bus.subscribe('key.revoked', (keyId) => endAllOf(String(keyId)))
+  const unsubscribe = bus.subscribe(KEY_REVOKED, (keyId) => endAllOf(String(keyId)))
   const rechecking = repeat(
     async () => {
       if (byKey.size === 0) return false

@@ -7,6 +7,7 @@ import { isDataError } from '../../platform/postgres/errors.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { ProcessLease } from '../../platform/process-lease.ts'
 import type { Presence, PresenceChange } from './contracts.ts'
+import { declared } from './declared.ts'
 import { createOwnPresence, isMendedOnly, type Due } from './own-presence.ts'
 import { createPresenceStore, type StoredChange } from './presence-store.ts'
 
@@ -50,7 +51,7 @@ export function createPresence({ db, bus, lease, leaseMs, log }: PresenceOptions
 
   const broadcast = createBroadcast<StoredChange>({
     bus,
-    topic: 'presence.changed',
+    topic: declared.topics.presence,
     size: ({ room, member }) => 200 + room.length + member.id.length + (member.info?.length ?? 0),
     dropUnlessReady: false,
     log,

@@ -8,14 +8,8 @@ import { createSubscriptionSwitch, type SubscriptionSwitch } from './switch.ts'
 export { endAddressed, insertAddressed, updateAddressed, type AddressedSubscription } from './addressed.ts'
 export { cancelOwed } from './cancel.ts'
 export { CreatedSubscription, NewSubscription } from './schemas.ts'
-export {
-  oldSecretsContext,
-  openSecrets,
-  SEALED_SUBSCRIPTION_COLUMNS,
-  secretContext,
-  settingsContext,
-  type OpenSecrets,
-} from './secrets.ts'
+export { oldSecretsContext, secretContext, settingsContext } from './secret-contexts.ts'
+export { openSecrets, type OpenSecrets } from './secrets.ts'
 export type { SubscriptionService } from './service.ts'
 export { subscriptionEvent, type SubscriptionSwitch } from './switch.ts'
 

@@ -1,23 +1,6 @@
-import type { SealedColumn } from '../../platform/postgres/reseal.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
 import type { HiddenSettings } from '../destinations/index.ts'
-
-// What is sealed opens only in the row and the column that it was sealed for.
-
-export const secretContext = (appId: string, subscriptionId: string): string => `${appId}/${subscriptionId}`
-
-export const settingsContext = (appId: string, subscriptionId: string): string =>
-  `${secretContext(appId, subscriptionId)}/settings`
-
-export const oldSecretsContext = (appId: string, subscriptionId: string): string =>
-  `${secretContext(appId, subscriptionId)}/old-secrets`
-
-/** What a change of the encryption key seals anew. */
-export const SEALED_SUBSCRIPTION_COLUMNS: readonly SealedColumn[] = [
-  { table: 'subscriptions', column: 'sealed_secret', context: secretContext },
-  { table: 'subscriptions', column: 'sealed_settings', context: settingsContext },
-  { table: 'subscriptions', column: 'sealed_old_secrets', context: oldSecretsContext },
-]
+import { oldSecretsContext, secretContext, settingsContext } from './secret-contexts.ts'
 
 /** A secret that was replaced and still signs. */
 export interface OldSecret {

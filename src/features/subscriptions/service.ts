@@ -14,7 +14,8 @@ import { fillIn, hide, kindOf, type DestinationSettings, type HiddenSettings } f
 import { compileFilter, type Flow } from '../matching/index.ts'
 import { cancelOwed } from './cancel.ts'
 import { isVisible, select, toSubscription, type SubscriptionBody } from './rows.ts'
-import { oldSecretsContext, openSecrets, openSettings, sealSettings, secretContext } from './secrets.ts'
+import { oldSecretsContext, secretContext } from './secret-contexts.ts'
+import { openSecrets, openSettings, sealSettings } from './secrets.ts'
 import type { NewSubscription, RotatedSecret, SecretRotation, SubscriptionChange } from './schemas.ts'
 
 const DEFAULT_OVERLAP_SECONDS = 86_400

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Log } from '../log.ts'
-import type { Bus, Topic } from './port.ts'
+import type { Bus } from './port.ts'
 
 /** A packet takes so many items, and so many characters of them: at most 384 KiB, which every bus carries. */
 const MAX_PACKET_ITEMS = 500
@@ -25,7 +25,7 @@ export interface Broadcast<Item> {
 
 export interface BroadcastOptions<Item> {
   bus: Bus
-  topic: Topic
+  topic: string
   /** How long an item is in JSON, about, in characters. */
   size(item: Item): number
   /** Whether items are dropped for the other processes, rather than sent late, while the bus is not ready. */
@@ -85,7 +85,7 @@ export function createBroadcast<Item>(options: BroadcastOptions<Item>): Broadcas
   function publish(items: readonly Item[]): void {
     if (options.dropUnlessReady && !bus.isReady) return drop(items.length)
     number += 1
-    bus.publish(topic, { from, number, items } satisfies Packet<Item>)
+    bus.publish(topic, { from, number, items } satisfies Packet<Item>, { inOrder: true })
   }
 
   function flush(): void {

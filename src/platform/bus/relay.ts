@@ -4,7 +4,7 @@ import type { Pool } from '../postgres/pool.ts'
 import type { RedisAddress } from '../redis-address.ts'
 import { connectRedis, REDIS_PREFIX } from '../redis.ts'
 import { within } from '../within.ts'
-import { ORDERED, type Bus, type Topic } from './port.ts'
+import type { Bus } from './port.ts'
 
 const NAMESPACE = 'heliograph'
 /** What Redis lists the connection as (`CLIENT LIST`). */
@@ -62,7 +62,7 @@ function createBus(relay: Relay, log: Log, connection: Connection): Bus {
   let underWay = 0
   let started = false
   let closed = false
-  const lastOf = new Map<Topic, Promise<void>>()
+  const lastOf = new Map<string, Promise<void>>()
   const warn = (error: Error): void => {
     if (!closed) log.warn({ error: error.message }, 'bus error')
   }
@@ -72,7 +72,7 @@ function createBus(relay: Relay, log: Log, connection: Connection): Bus {
     .then(() => (started = true))
     .catch(warn)
 
-  async function send(topic: Topic, data: unknown, before: Promise<void> | undefined): Promise<void> {
+  async function send(topic: string, data: unknown, before: Promise<void> | undefined): Promise<void> {
     underWay += 1
     try {
       await before
@@ -89,12 +89,12 @@ function createBus(relay: Relay, log: Log, connection: Connection): Bus {
     get isReady() {
       return started && !closed && underWay < MANY_UNDER_WAY && connection.isConnected()
     },
-    publish(topic, data) {
+    publish(topic, data, { inOrder } = { inOrder: false }) {
       if (closed || underWay >= MAX_UNDER_WAY) return
-      if (ORDERED.has(topic)) lastOf.set(topic, send(topic, data, lastOf.get(topic)))
+      if (inOrder) lastOf.set(topic, send(topic, data, lastOf.get(topic)))
       else void send(topic, data, undefined)
     },
-    subscribe(topic: Topic, listener) {
+    subscribe(topic: string, listener) {
       let ended = false
       let subscription: RelaySubscription | undefined
       const end = (): void => void subscription?.unsubscribe().catch(warn)

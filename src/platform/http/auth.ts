@@ -2,38 +2,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { sameDigest, sha256 } from '../secrets.ts'
 import { Problem } from './problems.ts'
 
-/** Every right an app's key can have. */
-export const SCOPES = [
-  'events:read',
-  'events:write',
-  'events:import',
-  'event-types:read',
-  'event-types:write',
-  'subscriptions:read',
-  'subscriptions:write',
-  'deliveries:read',
-  'deliveries:write',
-  'entities:read',
-  'entities:write',
-  'platform-connections:read',
-  'platform-connections:write',
-  'messages:write',
-  'link-codes:read',
-  'link-codes:write',
-  'inquiries:read',
-  'inquiries:submit',
-  'observation:read',
-  'observation:publish',
-  'observation:tokens',
-] as const
-
-export type Scope = (typeof SCOPES)[number]
-
-/** Rights that a key has only when they are asked for: to say what the service itself says. */
-const ASKED_FOR: ReadonlySet<Scope> = new Set(['events:import'])
-
-/** The rights of a key that nobody said more about. */
-export const USUAL_SCOPES = SCOPES.filter((scope) => !ASKED_FOR.has(scope))
+/** A right that a key of an app can have, such as `events:read`: the features declare them. */
+export type Scope = `${string}:${string}`
 
 /** Whoever holds a key of an app. */
 export interface AppKey {
@@ -58,6 +28,8 @@ declare module 'fastify' {
 }
 
 export interface AuthOptions {
+  /** Every right that a key can have: a route that asks for another is refused when the server is built. */
+  scopes: readonly string[]
   /** The admin key, or undefined when administration over HTTP is off. */
   adminApiKey: string | undefined
   /** @returns undefined for a key that does not exist or was revoked */
@@ -72,8 +44,11 @@ export function registerAuth(app: FastifyInstance, options: AuthOptions): void {
   const adminDigest = adminApiKey === undefined ? undefined : sha256(adminApiKey)
   app.decorateRequest('appKey', null)
   app.addHook('onRoute', (route) => {
-    if (route.config?.access !== undefined) return
-    throw new Error(`${String(route.method)} ${route.url} does not say who may call it (config.access).`)
+    const access = route.config?.access
+    const name = `${String(route.method)} ${route.url}`
+    if (access === undefined) throw new Error(`${name} does not say who may call it (config.access).`)
+    if (access.includes(':') && !options.scopes.includes(access))
+      throw new Error(`${name}: no feature declares the scope "${access}".`)
   })
   app.addHook('onRequest', async (request) => {
     const { access, keyOptional } = request.routeOptions.config

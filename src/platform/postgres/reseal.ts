@@ -7,7 +7,7 @@ const BEFORE_ALL = '00000000-0000-0000-0000-000000000000'
 
 /** A column of sealed values in a table whose rows are found by `app_id` and `id`. */
 export interface SealedColumn {
-  table: 'subscriptions' | 'app_signing_keys'
+  table: string
   column: string
   /** What the values are sealed for, as in `SecretBox.seal`. */
   context: (appId: string, id: string) => string

@@ -1,6 +1,8 @@
 import t, { type Test } from 'tap'
+import { declared } from '../../../src/declarations.ts'
 import { MAX_LOOKED_AT } from '../../../src/features/events/list/query.ts'
 import { createEventReader } from '../../../src/features/events/reads.ts'
+import { createGlobalTypes } from '../../../src/features/events/types/global-types.ts'
 import { createEventTypeService } from '../../../src/features/events/types/service.ts'
 import { readPages } from '../../helpers/pages.ts'
 import { startService, type Client, type Service } from '../../helpers/service.ts'
@@ -110,7 +112,11 @@ async function readWhile(
     happened = page
     await happens()
   })
-  const reader = createEventReader(db, service.platform.pool, createEventTypeService(db))
+  const reader = createEventReader(
+    db,
+    service.platform.pool,
+    createEventTypeService(db, createGlobalTypes(declared)),
+  )
   const positions: number[] = []
   let after: number | undefined
   for (page = 1; page < 100; page++) {

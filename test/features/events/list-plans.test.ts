@@ -1,8 +1,10 @@
 import type { CompiledQuery } from 'kysely'
 import t, { type Test } from 'tap'
 import type { EventFilter } from '../../../src/features/events/list/filter.ts'
+import { declared } from '../../../src/declarations.ts'
 import { MAX_LOOKED_AT } from '../../../src/features/events/list/query.ts'
 import { createEventReader } from '../../../src/features/events/reads.ts'
+import { createGlobalTypes } from '../../../src/features/events/types/global-types.ts'
 import { createEventTypeService } from '../../../src/features/events/types/service.ts'
 import { createLog } from '../../../src/platform/log.ts'
 import { createPool } from '../../../src/platform/postgres/pool.ts'
@@ -159,7 +161,7 @@ t.test(`lists and counts cost the same at ${LARGE} events as at ${SMALL}`, async
     // A transaction's begin and end cannot be explained.
     if (/^\s*(select|with)/i.test(statement.sql)) statements.push(statement)
   })
-  const reader = createEventReader(db, pool, createEventTypeService(db))
+  const reader = createEventReader(db, pool, createEventTypeService(db, createGlobalTypes(declared)))
 
   const work = async (run: () => Promise<unknown>): Promise<Work[]> => {
     statements = []

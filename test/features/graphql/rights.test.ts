@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
-import { SCOPES, type Scope } from '../../../src/platform/http/auth.ts'
+import { declared } from '../../../src/declarations.ts'
+import type { Scope } from '../../../src/platform/http/auth.ts'
 import { startHttpPlatform } from '../../helpers/platforms/http.ts'
 import { connect } from '../../helpers/platforms/messenger.ts'
 import { expectProblem } from '../../helpers/problems.ts'
@@ -69,7 +70,7 @@ t.test('each field needs the scope of its route', async (t) => {
       'link-codes:write',
   }
   const before = await client.get('/events?limit=100')
-  for (const scope of SCOPES) {
+  for (const scope of declared.scopes) {
     const limited = await withScopes(service, client, [scope])
     const allowed: string[] = []
     for (const query of Object.keys(fields)) {

@@ -27,6 +27,7 @@ async function startRoute(t: Test, { features }: Service, allowedOrigins: string
   })
   registerAuth(app, {
     adminApiKey: ADMIN_KEY,
+    scopes: [],
     findAppKey: (key) => features.apps.keys.find(key),
     async authenticateObserver(request) {
       request.grant = await authenticate(request)

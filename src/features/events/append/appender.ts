@@ -113,7 +113,7 @@ export function createAppender(options: AppenderOptions): Appender {
   ): Promise<Routing> {
     for (;;) {
       const routing = await routings.get(appId)
-      const unknown = unknownTypes(events, routing)
+      const unknown = unknownTypes(events, routing, eventTypes.globalTypes)
       if (unknown.length === 0) return routing
       // Nothing is registered for events that are refused.
       checkSchemas(events, routing, isBatch)

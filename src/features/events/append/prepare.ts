@@ -6,7 +6,7 @@ import { notFound, Problem } from '../../../platform/http/problems.ts'
 import { comparableAttributes } from '../../../platform/cloud-event-json.ts'
 import { newId } from '../../../platform/ids.ts'
 import { sha256 } from '../../../platform/secrets.ts'
-import { isReserved, RESERVED_PREFIXES } from '../types/global-types.ts'
+import type { GlobalTypes } from '../types/global-types.ts'
 import type { Routing } from './routing.ts'
 
 export interface Edge {
@@ -92,14 +92,18 @@ export interface PreparedAppend {
  *
  * @throws Problem `reserved-event-type` for one that it could not have
  */
-export function unknownTypes(events: readonly NewEvent[], routing: Routing): string[] {
+export function unknownTypes(
+  events: readonly NewEvent[],
+  routing: Routing,
+  globalTypes: GlobalTypes,
+): string[] {
   const names = new Set<string>()
   for (const { type } of events) {
     if (routing.typeOf(type) !== undefined) continue
-    if (isReserved(type)) {
+    if (globalTypes.isReserved(type)) {
       throw new Problem(
         'reserved-event-type',
-        `"${type}" is not a built-in type, and custom types may not begin with ${RESERVED_PREFIXES}`,
+        `"${type}" is not a built-in type, and custom types may not begin with ${globalTypes.reservedPrefixes}`,
       )
     }
     names.add(type)

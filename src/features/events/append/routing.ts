@@ -9,8 +9,7 @@ import {
 import { parseExactly } from '../../../platform/exact-numbers.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import { compileRoute, type Flow, type Route } from '../../matching/index.ts'
-import { GLOBAL_SCHEMA_VERSION } from '../types/global-schemas.ts'
-import { GLOBAL_TYPES } from '../types/global-types.ts'
+import { GLOBAL_SCHEMA_VERSION, type GlobalTypes } from '../types/global-types.ts'
 import { compileRooms, type DeclaredRooms, type RoomsOf } from '../types/rooms.ts'
 
 /** Apps whose routing a process keeps. */
@@ -64,7 +63,8 @@ interface LoadedSubscription {
   addressed: boolean
 }
 
-export function createRoutingCache(db: Database): RoutingCache {
+export function createRoutingCache(db: Database, globalTypes: GlobalTypes): RoutingCache {
+  const builtIn = toRoutedTypes(globalTypes)
   const cache = new LRUCache<string, { loading: Promise<Routing>; routing?: Routing }>({ max: CACHE_SIZE })
   const compiled = new LRUCache<string, Validate>({ max: CACHE_SIZE })
 
@@ -101,7 +101,7 @@ export function createRoutingCache(db: Database): RoutingCache {
     return {
       typesVersion: row.types_version,
       subscriptionsVersion: row.subscriptions_version,
-      typeOf: (name) => types.get(name) ?? GLOBAL.get(name),
+      typeOf: (name) => types.get(name) ?? builtIn.get(name),
       routesOf: memoized(routes),
       isAddressable: (id) => addressable.has(id),
     }
@@ -162,15 +162,16 @@ function compileStored(schema: object): Validate {
 }
 
 /** The built-in types; none of them enforces its schema. */
-const GLOBAL: ReadonlyMap<string, RoutedType> = new Map(
-  [...GLOBAL_TYPES.values()].map((type) => {
-    const { id, name, jsonSchema } = type
-    const schema = jsonSchema
-      ? { version: GLOBAL_SCHEMA_VERSION, validate: compileWhenUsed(jsonSchema) }
-      : undefined
-    return [name, { id, enforce: false, schema, roomsOf: compileRooms(name, type) }]
-  }),
-)
+const toRoutedTypes = ({ byName }: GlobalTypes): ReadonlyMap<string, RoutedType> =>
+  new Map(
+    [...byName.values()].map((type) => {
+      const { id, name, jsonSchema } = type
+      const schema = jsonSchema
+        ? { version: GLOBAL_SCHEMA_VERSION, validate: compileWhenUsed(jsonSchema) }
+        : undefined
+      return [name, { id, enforce: false, schema, roomsOf: compileRooms(name, type) }]
+    }),
+  )
 
 function memoized(routes: readonly Route[]): Routing['routesOf'] {
   const byType = new Map<string, readonly Route[]>()

@@ -1,5 +1,6 @@
 import type { Bus } from '../../../platform/bus/port.ts'
 import type { Log } from '../../../platform/log.ts'
+import { declared } from '../declared.ts'
 import type { StoredEvents } from '../event.ts'
 import type { EventReader } from '../reads.ts'
 import { createAppTail, type AppTail, type Observer, type Sink } from './app-tail.ts'
@@ -38,7 +39,7 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
 
   /** A process that follows no log is not told of any: most of what it got would be its own appends. */
   function listen(): void {
-    unsubscribe ??= bus.subscribe('log.grew', (message) => {
+    unsubscribe ??= bus.subscribe(declared.topics.grew, (message) => {
       const { from, apps } = message as { from: string; apps: string[] }
       if (from === processId) return
       for (const appId of apps) tails.get(appId)?.tail.wake()
@@ -82,7 +83,7 @@ export function createLogTail(reader: EventReader, bus: Bus, log: Log): LogTail 
     publishing = undefined
     if (dirty.size === 0) return
     // While it is not, the others see by their polls; what is sent late would only be in the way.
-    if (bus.isReady) bus.publish('log.grew', { from: processId, apps: [...dirty] })
+    if (bus.isReady) bus.publish(declared.topics.grew, { from: processId, apps: [...dirty] })
     dirty = new Set()
     publishing = setTimeout(publish, PUBLISH_EVERY_MS)
   }

@@ -1,10 +1,13 @@
+import type { EventTypeDeclaration } from '../../../declaration.ts'
 import { idForName } from '../../../platform/ids.ts'
-import { WebSocketRooms, WebSocketTopics } from '../../../platform/rooms/names.ts'
-import { ACTIVATION, CODE, INBOUND, MERGE, OUTBOUND, REPORT, SKIPPED } from './global-schemas.ts'
 import type { DeclaredRooms } from './rooms.ts'
+
+/** Built-in types have one version of their schema. */
+export const GLOBAL_SCHEMA_VERSION = 1
 
 /** A type that every app has. */
 export interface GlobalType extends DeclaredRooms {
+  /** It follows from the name, so it is the same everywhere. */
   id: string
   name: string
   description: string
@@ -13,69 +16,47 @@ export interface GlobalType extends DeclaredRooms {
   jsonSchema: object | null
 }
 
-const type = (
-  name: string,
-  domain: string,
-  description: string,
-  jsonSchema: object | null = null,
-  { topic, rooms }: DeclaredRooms = { topic: null, rooms: [] },
-): GlobalType => ({ id: idForName(name), name, description, domain, jsonSchema, topic, rooms })
+/** The built-in types (SPEC sections 2, 5 and 6), and which names only the service itself uses. */
+export interface GlobalTypes {
+  byName: ReadonlyMap<string, GlobalType>
+  /** Whether custom types may not have this name, and clients may not append it. */
+  isReserved(name: string): boolean
+  /** The beginnings of reserved names, in words. */
+  reservedPrefixes: string
+  /** Whether only the service itself appends events of a type: a reserved one, or one of `ownTypes`. */
+  isOwn(name: string): boolean
+  /** Built-in types of other names that, too, tell what only the service itself does. */
+  ownTypes: readonly string[]
+}
 
-const INQUIRIES = WebSocketRooms.build({ paths: ['outreach', 'inquiries'] })
+/** @param declared what the parts of the product declare */
+export function createGlobalTypes({
+  eventTypes,
+  reservedPrefixes,
+}: {
+  eventTypes: readonly EventTypeDeclaration[]
+  reservedPrefixes: readonly string[]
+}): GlobalTypes {
+  const isReserved = (name: string): boolean => reservedPrefixes.some((prefix) => name.startsWith(prefix))
+  const ownTypes = eventTypes.filter((type) => type.isReserved).map(({ name }) => name)
+  return {
+    byName: new Map(eventTypes.map((type) => [type.name, toGlobalType(type)])),
+    isReserved,
+    reservedPrefixes: inWords(reservedPrefixes),
+    isOwn: (name) => isReserved(name) || ownTypes.includes(name),
+    ownTypes,
+  }
+}
 
-/** The types of SPEC sections 2, 5 and 6. Their ids follow from their names, so they are the same everywhere. */
-const ALL: readonly GlobalType[] = [
-  type('message.inbound', 'message', 'A platform user sent a message.', INBOUND),
-  type('message.outbound', 'message', 'A message is to be sent to a platform user.', OUTBOUND),
-  type('message.delivered', 'message', 'The platform says that a message arrived.', REPORT),
-  type('message.read', 'message', 'The platform says that a message was read.', REPORT),
-  type('message.failed', 'message', 'A message could not be sent, or did not arrive.', REPORT),
-  type('link_code.generated', 'link_code', 'A code that links two platform users was made.', CODE),
-  type('link_code.activation', 'link_code', 'A link code was used.', ACTIVATION),
-  type('user.merged', 'user', 'Two users turned out to be one.', MERGE),
-  type('contact.created', 'crm', 'A contact was created.'),
-  type('email.opened', 'crm', 'A recipient opened an email.'),
-  type('email.clicked', 'crm', 'A recipient followed a link in an email.'),
-  type('appointment.booked', 'crm', 'An appointment was booked.'),
-  type('tag.added', 'crm', 'A tag was put on a contact.'),
-  type('order.placed', 'storefront', 'An order was placed.'),
-  type('payment.succeeded', 'storefront', 'A payment went through.'),
-  type('payment.failed', 'storefront', 'A payment did not go through.'),
-  type('chat.queue_notification', 'chat', 'Somebody waits in a chat queue.'),
-  type('event.reminder', 'calendar', 'A calendar event is near.'),
-  type('transfer.initiated', 'banking', 'A transfer was started.'),
-  type('transfer.settled', 'banking', 'A transfer was settled.'),
-  type('inquiry.submitted', 'outreach', 'Somebody sent the contact form.', null, {
-    topic: WebSocketTopics.build({ paths: ['observation', 'outreach', 'inquiry', 'submitted'] }),
-    rooms: [INQUIRIES, `${INQUIRIES}/{payload.id}`],
-  }),
-  ...['collection', 'user', 'org', 'site'].flatMap((record) => [
-    type(`system.${record}.create`, 'system', `A record of ${record}s was created.`),
-    type(`system.${record}.update`, 'system', `A record of ${record}s was changed.`),
-    type(`system.${record}.delete`, 'system', `A record of ${record}s was deleted.`),
-  ]),
-  type('system.subscription.failing', 'system', 'The endpoint of a subscription fails again and again.'),
-  type('system.subscription.disabled', 'system', 'A subscription was disabled.'),
-  type('system.subscription.recovered', 'system', 'The endpoint of a subscription that failed works again.'),
-  type('system.platform.skipped', 'system', 'A platform sent what is no message and no report.', SKIPPED),
-  type('system.collection.publish', 'system', 'A record of collections was published.'),
-  type('system.collection.approve', 'system', 'A record of collections was approved.'),
-]
+const toGlobalType = (type: EventTypeDeclaration): GlobalType => ({
+  id: idForName(type.name),
+  name: type.name,
+  description: type.description,
+  domain: type.domain,
+  jsonSchema: type.jsonSchema ?? null,
+  topic: type.topic ?? null,
+  rooms: type.rooms ?? [],
+})
 
-export const GLOBAL_TYPES: ReadonlyMap<string, GlobalType> = new Map(ALL.map((entry) => [entry.name, entry]))
-
-export const isGlobalType = (name: string): boolean => GLOBAL_TYPES.has(name)
-
-/** What custom types may not begin with, and clients may not append. */
-const RESERVED = ['message.', 'user.', 'system.', 'link_code.']
-
-/** The same in words. */
-export const RESERVED_PREFIXES = 'message., user., system. or link_code.'
-
-export const isReserved = (name: string): boolean => RESERVED.some((prefix) => name.startsWith(prefix))
-
-/** Built-in types of other names that, too, tell what only the service itself does. */
-export const OWN_TYPES: readonly string[] = ['inquiry.submitted']
-
-/** Whether only the service itself appends events of a type. */
-export const isOwnType = (name: string): boolean => isReserved(name) || OWN_TYPES.includes(name)
+const inWords = (names: readonly string[]): string =>
+  names.length < 2 ? names.join() : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`

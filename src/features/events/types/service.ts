@@ -10,8 +10,7 @@ import { parseAsWritten } from '../../../platform/exact-numbers.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import type { DB } from '../../../platform/postgres/tables.ts'
 import type { EventType, EventTypeChange, NewEventType } from '../schemas.ts'
-import { GLOBAL_SCHEMA_VERSION } from './global-schemas.ts'
-import { GLOBAL_TYPES, isReserved, RESERVED_PREFIXES, type GlobalType } from './global-types.ts'
+import { GLOBAL_SCHEMA_VERSION, type GlobalType, type GlobalTypes } from './global-types.ts'
 import { checkTemplates } from './rooms.ts'
 
 /** Types an app may have: appends look them up in memory, and each new one makes processes read them anew. */
@@ -23,7 +22,19 @@ type EventTypeBody = Static<typeof EventType>
  * Event types of an app. Every change raises the version in the app's log head, under the lock that orders
  * appends, so no event is ever checked against a schema that was replaced before it.
  */
-export function createEventTypeService(db: Database) {
+export function createEventTypeService(db: Database, globalTypes: GlobalTypes) {
+  const builtInTypes = [...globalTypes.byName.values()]
+
+  function refuseReserved(name: string): void {
+    if (globalTypes.byName.has(name)) throw new Problem('conflict', `"${name}" is a built-in type.`)
+    if (globalTypes.isReserved(name)) {
+      throw new Problem(
+        'reserved-event-type',
+        `"${name}": custom types may not begin with ${globalTypes.reservedPrefixes}`,
+      )
+    }
+  }
+
   async function refuseTooMany(transaction: Database, appId: string): Promise<void> {
     const { count } = await transaction
       .selectFrom('event_types')
@@ -71,7 +82,7 @@ export function createEventTypeService(db: Database) {
       .where('event_types.deleted_at', 'is', null)
 
   async function get(appId: string, id: string): Promise<EventTypeBody> {
-    const builtIn = [...GLOBAL_TYPES.values()].find((type) => type.id === id.toLowerCase())
+    const builtIn = builtInTypes.find((type) => type.id === id.toLowerCase())
     if (builtIn) return fromGlobal(builtIn)
     const row = await select(appId).where('event_types.id', '=', id).executeTakeFirst()
     if (!row) throw notFound('event type')
@@ -79,6 +90,7 @@ export function createEventTypeService(db: Database) {
   }
 
   return {
+    globalTypes,
     get,
 
     async create(appId: string, input: Static<typeof NewEventType>): Promise<EventTypeBody> {
@@ -126,7 +138,7 @@ export function createEventTypeService(db: Database) {
     /** The built-in types by name, then the custom ones by name. @param after a cursor: only what comes after it */
     async list(appId: string, size: number, after = ''): Promise<Page<EventTypeBody>> {
       const rows = await select(appId).execute()
-      const types = [...[...GLOBAL_TYPES.values()].map(fromGlobal), ...rows.map(fromRow)]
+      const types = [...builtInTypes.map(fromGlobal), ...rows.map(fromRow)]
         .filter((type) => placeInList(type) > after)
         .toSorted((a, b) => (placeInList(a) < placeInList(b) ? -1 : 1))
       return toPage(types.slice(0, size + 1), size, placeInList)
@@ -178,7 +190,7 @@ export function createEventTypeService(db: Database) {
     /** Every type name that the app's log may hold and a condition takes; those of deleted types too. */
     async namesWhere(appId: string, takes: (name: string) => boolean): Promise<string[]> {
       const rows = await db.selectFrom('event_types').select('name').where('app_id', '=', appId).execute()
-      return [...GLOBAL_TYPES.keys(), ...rows.map((row) => row.name)].filter(takes)
+      return [...globalTypes.byName.keys(), ...rows.map((row) => row.name)].filter(takes)
     },
   }
 }
@@ -209,16 +221,6 @@ export const PLACE_CURSOR = /^[01][a-z0-9_.]{1,200}$/
 /** What the list is ordered by, and its cursors are made of; it outlives the type. */
 export const placeInList = ({ isGlobal, name }: { isGlobal: boolean; name: string }): string =>
   `${isGlobal ? 0 : 1}${name}`
-
-function refuseReserved(name: string): void {
-  if (GLOBAL_TYPES.has(name)) throw new Problem('conflict', `"${name}" is a built-in type.`)
-  if (isReserved(name)) {
-    throw new Problem(
-      'reserved-event-type',
-      `"${name}": custom types may not begin with ${RESERVED_PREFIXES}`,
-    )
-  }
-}
 
 function refuseGlobal(type: EventTypeBody): void {
   if (type.isGlobal) throw new Problem('conflict', `"${type.name}" is built in and cannot be changed.`)

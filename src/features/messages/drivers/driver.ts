@@ -7,7 +7,8 @@ import { nestedDeeperThan } from '../../../platform/json-slices.ts'
 import type { Credentials, Download } from '../../../platform/outbound/download.ts'
 import { sameDigest } from '../../../platform/secrets.ts'
 import type { SentEdges } from '../../entities/index.ts'
-import type { MessageKind, MessageParts, MessageStatus } from '../../events/index.ts'
+import type { MessageStatus } from '../../events/index.ts'
+import type { MessageKind, MessageParts } from '../message-content.ts'
 
 /** What a connection was set up with. */
 export interface Account {

@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { MESSAGE_KINDS, type MessageKind, type MessageParts } from '../../events/index.ts'
+import { MESSAGE_KINDS, type MessageKind, type MessageParts } from '../message-content.ts'
 import { Url } from '../../../platform/http/urls.ts'
 import { mediaKind, UnreadableError, type MessageContent } from './driver.ts'
 

@@ -1,4 +1,4 @@
-import type { MessageKind } from '../../events/index.ts'
+import type { MessageKind } from '../message-content.ts'
 import { asDouble, type MessageContent } from './driver.ts'
 
 /** A message in WhatsApp's form: what it is stands under the name of its type. */

@@ -1,11 +1,7 @@
 import { MESSAGE_KINDS, MESSAGE_PARTS } from './message-content.ts'
 
-/** The payloads of built-in types, as SPEC section 2 has them. Built-in types have one version of their schema. */
-export const GLOBAL_SCHEMA_VERSION = 1
-
 const moment = { type: ['string', 'null'], format: 'date-time' }
 const text = { type: 'string' }
-const count = { type: 'integer', minimum: 0 }
 
 const messageOf = (more: object) => ({
   type: 'object',
@@ -58,28 +54,4 @@ export const SKIPPED = {
   type: 'object',
   required: ['platform', 'platform_connection_id', 'reason', 'item'],
   properties: { platform: text, platform_connection_id: text, reason: text },
-}
-
-export const CODE = {
-  type: 'object',
-  required: ['code'],
-  properties: {
-    code: { type: 'string', pattern: '^\\d{4}(-\\d{4}){3}$' },
-    expiry_minutes: count,
-    max_uses: count,
-    uses: count,
-    generated_by_platform_user_id: text,
-  },
-}
-
-export const ACTIVATION = {
-  type: 'object',
-  required: ['link_code_event_id'],
-  properties: { link_code_event_id: text },
-}
-
-export const MERGE = {
-  type: 'object',
-  required: ['source_user_id', 'target_user_id'],
-  properties: { source_user_id: text, target_user_id: text },
 }
