@@ -19,6 +19,8 @@ export interface ClaimedDelivery extends Omit<OwedEvent, 'edges'> {
   ordering_key: string | null
   recovery_id: string | null
   subscription_deleted: boolean
+  /** Whether the event is no longer kept: there is nothing to send. */
+  event_gone: boolean
   /** Whether a person asked for this very attempt, which is made also while sending is held. */
   is_asked_for: boolean
   /** Tells when what a worker knows of the subscription is out of date. */
@@ -57,15 +59,16 @@ with settings as materialized (${settings}
   update deliveries d set lease_until = now() + $4::int4 * interval '1 millisecond' ${set}
     from wanted w
    where d.app_id = w.app_id and d.id = w.id and d.completed_at is null ${where}
-  returning d.app_id, d.id, d.event_id, d.subscription_id, d.attempts, d.trigger, d.ordering_key, d.recovery_id,
+  returning d.app_id, d.id, d.event_id, d.subscription_id, d.position, d.attempts, d.trigger, d.ordering_key, d.recovery_id,
             ${ASKED_FOR} as is_asked_for, w.deleted_at is not null as subscription_deleted,
             microseconds(w.updated_at) as subscription_version, w.ailing
 )
-select d.*, e.*
+select d.*, e.type is null as event_gone, coalesce(e.payload, 'null') as payload, e.type, e.edges, e.event_created_at, e.orgid,
+       e.origin_event_id, e.external_id, e.context
   from taken d
- cross join lateral (
-   select type, payload, edges, position, created_at as event_created_at, orgid, origin_event_id, external_id, context
-     from events where app_id = d.app_id and id = d.event_id limit 1) e`
+  left join lateral (
+    select type, payload, edges, created_at as event_created_at, orgid, origin_event_id, external_id, context
+      from events where app_id = d.app_id and id = d.event_id limit 1) e on true`
 
 /**
  * A job may come a little early by the clock of whoever delayed it.

@@ -13,7 +13,7 @@ const Status = Type.Union(
   [Type.Literal('pending'), Type.Literal('succeeded'), Type.Literal('dead'), Type.Literal('cancelled')],
   {
     description:
-      '`dead`: every attempt failed. `cancelled`: its subscription was deleted first, or it was discarded.',
+      '`dead`: every attempt failed. `cancelled`: its subscription was deleted first, its event is no longer kept, or it was discarded.',
   },
 )
 

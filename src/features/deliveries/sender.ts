@@ -183,7 +183,7 @@ export function createSender(options: SenderOptions): Sender {
 
   /** Of one that is not to be tried after all: what it ends as. */
   const endOf = async (delivery: ClaimedDelivery): Promise<'cancelled' | 'dead' | undefined> =>
-    delivery.subscription_deleted ? 'cancelled' : recall(delivery)
+    delivery.subscription_deleted || delivery.event_gone ? 'cancelled' : recall(delivery)
 
   /** Ends those that are not to be tried after all. */
   async function endSome(deliveries: Request): Promise<{ left: ClaimedDelivery[]; isOneDead: boolean }> {
@@ -245,5 +245,6 @@ export function createSender(options: SenderOptions): Sender {
 /** Whether nothing can have changed about a delivery since it was claimed. */
 const isToBeTried = ({
   subscription_deleted: isDeleted,
+  event_gone: isGone,
   recovery_id: recoveryId,
-}: ClaimedDelivery): boolean => !isDeleted && recoveryId === null
+}: ClaimedDelivery): boolean => !isDeleted && !isGone && recoveryId === null

@@ -198,6 +198,12 @@ export interface LinkCodes {
   uses: Generated<number>
 }
 
+export interface PartitionedTables {
+  append_only: Generated<boolean>
+  fillfactor: Generated<number>
+  name: string
+}
+
 export interface PlatformConnections {
   app_id: string
   created_at: Generated<Timestamp>
@@ -333,6 +339,7 @@ export interface DB {
   inquiries: Inquiries
   installation: Installation
   link_codes: LinkCodes
+  partitioned_tables: PartitionedTables
   platform_connections: PlatformConnections
   platform_users: PlatformUsers
   presence: Presence

@@ -5,8 +5,23 @@ import { toStoredEvent, type EventRow, type StoredEvent } from '../event.ts'
 import type { AppendedEvent, Outcome } from './appended.ts'
 import { keyName, type EventKey, type PreparedEvent } from './prepare.ts'
 
-/** Events that are in the log already, by the name of the key they are found under. */
-export type Repeats = ReadonlyMap<string, { event: StoredEvent; contentHash: Buffer }>
+/** What was stored under a key. */
+interface Repeat {
+  /** undefined for one that is no longer kept: what may happen once is known for longer than what happened. */
+  event: StoredEvent | undefined
+  contentHash: Buffer
+}
+
+/** Events that were stored already, by the name of the key they are found under. */
+export type Repeats = ReadonlyMap<string, Repeat>
+
+interface KeyRow {
+  key_app_id: string
+  is_gone: boolean
+  kind: string
+  value: string
+  content_hash: Buffer
+}
 
 /**
  * The events that some requests repeat, by the name of the key they are found under; one query for all, and
@@ -20,16 +35,16 @@ export async function findRepeats(
     events.flatMap((event) => event.keys.map((key) => ({ appId, ...key }))),
   )
   if (keys.length === 0) return new Map()
-  const { rows } = await sql<EventRow & { kind: string; value: string; content_hash: Buffer }>`
-    select e.*, k.kind, k.value, k.content_hash
+  const { rows } = await sql<EventRow & KeyRow>`
+    select e.*, k.app_id as key_app_id, e.id is null as is_gone, k.kind, k.value, k.content_hash
       from unnest(${keys.map((key) => key.appId)}::uuid[], ${keys.map((key) => key.kind)}::text[],
                   ${keys.map((key) => key.value)}::text[]) as wanted(app_id, kind, value)
       join event_keys k using (app_id, kind, value)
-      join events e on e.app_id = k.app_id and e.id = k.event_id`.execute(db)
+      left join events e on e.app_id = k.app_id and e.id = k.event_id`.execute(db)
   return new Map(
     rows.map((row) => [
-      keyName(row.app_id, row),
-      { event: toStoredEvent(row), contentHash: row.content_hash },
+      keyName(row.key_app_id, row),
+      { event: row.is_gone ? undefined : toStoredEvent(row), contentHash: row.content_hash },
     ]),
   )
 }
@@ -59,12 +74,12 @@ export function settleRepeats(
 export function repeatOf(appId: string, event: PreparedEvent, repeats: Repeats): AppendedEvent {
   for (const key of event.keys) {
     const repeat = repeats.get(keyName(appId, key))
-    if (repeat) return { event: repeat.event, state: undefined }
+    if (repeat?.event) return { event: repeat.event, state: undefined }
   }
   throw new Error('The event was neither stored nor found.')
 }
 
-/** @throws Problem `idempotency-conflict` when a key stands for other content already */
+/** @throws Problem `idempotency-conflict` when a key stands for other content already, or its event is gone */
 export function refuseConflicts(appId: string, keys: readonly EventKey[], repeats: Repeats): void {
   const conflict = conflictIn(appId, keys, repeats)
   if (conflict) throw conflict
@@ -73,11 +88,9 @@ export function refuseConflicts(appId: string, keys: readonly EventKey[], repeat
 function conflictIn(appId: string, keys: readonly EventKey[], repeats: Repeats): Problem | undefined {
   for (const key of keys) {
     const repeat = repeats.get(keyName(appId, key))
-    if (!repeat || repeat.contentHash.equals(key.contentHash)) continue
-    return new Problem(
-      'idempotency-conflict',
-      `The ${wordsFor(key)} was used before, for an event with other content.`,
-    )
+    if (!repeat || (repeat.event && repeat.contentHash.equals(key.contentHash))) continue
+    const what = repeat.event ? 'with other content' : 'that is no longer kept'
+    return new Problem('idempotency-conflict', `The ${wordsFor(key)} was used before, for an event ${what}.`)
   }
   return undefined
 }
