@@ -1,6 +1,7 @@
 import type { Feature } from './feature.ts'
 import { createApps } from './features/apps/index.ts'
 import { createDeliveries } from './features/deliveries/index.ts'
+import { createDestinationKinds, KINDS } from './features/destinations/index.ts'
 import { createEntities } from './features/entities/index.ts'
 import { createEvents } from './features/events/index.ts'
 import { createGraphql } from './features/graphql/index.ts'
@@ -24,11 +25,12 @@ export type Features = Awaited<ReturnType<typeof composeFeatures>>
 export async function composeFeatures(platform: Platform, keep: <F extends Feature>(feature: F) => F) {
   const apps = keep(createApps(platform))
   const events = keep(createEvents(platform))
+  const destinations = createDestinationKinds(KINDS)
   const entities = keep(createEntities(platform))
-  const subscriptions = keep(createSubscriptions(platform, { events }))
+  const subscriptions = keep(createSubscriptions(platform, { events, destinations }))
   const identities = keep(createIdentities(platform, { events, entities }))
   const messages = keep(createMessages(platform, { events, entities, identities }))
-  const deliveries = keep(createDeliveries(platform, { apps, events, subscriptions, messages }))
+  const deliveries = keep(createDeliveries(platform, { apps, events, subscriptions, messages, destinations }))
   const observation = keep(createObservation(platform, { apps, events }))
   const inquiries = keep(await createInquiries(platform, { apps, events }))
   const graphql = keep(

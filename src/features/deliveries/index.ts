@@ -1,7 +1,7 @@
 import type { Feature, Running } from '../../feature.ts'
 import type { Platform } from '../../platform.ts'
 import type { Apps } from '../apps/index.ts'
-import { connectDestinations, type Destinations } from '../destinations/index.ts'
+import type { DestinationKinds, Destinations } from '../destinations/index.ts'
 import { createSentEdgesReader } from '../entities/index.ts'
 import type { Events } from '../events/index.ts'
 import type { Messages } from '../messages/index.ts'
@@ -33,6 +33,7 @@ interface Needs {
   events: Events
   subscriptions: Subscriptions
   messages: Messages
+  destinations: DestinationKinds
 }
 
 export interface Deliveries extends Feature {
@@ -46,7 +47,7 @@ export function createDeliveries(platform: Platform, needs: Needs): Deliveries {
   const deliveryQueue = createDeliveryQueue(platform.queues, log)
   events.onCommitted((_stored, owed) => deliveryQueue.owe(owed))
   const destinations: Destinations = {
-    ...connectDestinations({
+    ...needs.destinations.connect({
       http: platform.http,
       transform: platform.transformer.transform,
       signingKeys: needs.apps.signingKeys,

@@ -2,11 +2,11 @@ import { Type, type Static, type TSchema } from '@sinclair/typebox'
 import { compileWhenUsed, type Violation } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { Text } from '../../platform/http/schemas.ts'
-import { kindOf } from '../destinations/index.ts'
+import { webhook } from '../destinations/index.ts'
 import { NewEventBody, NewEventType, readEvent, refuseReserved } from '../events/index.ts'
 import { Activation, NewLinkCode } from '../identities/index.ts'
 import { NewMessage } from '../messages/index.ts'
-import { NewSubscription } from '../subscriptions/index.ts'
+import { newSubscriptionFields, type SubscriptionSchemas } from '../subscriptions/index.ts'
 import { eventNode, nodeOf, requireScope, type GraphContext } from './context.ts'
 
 /** What an argument of GraphQL is called where it is not what REST calls it. */
@@ -49,11 +49,8 @@ const checkEvent = checking(NewEventBody, [
 const checkMessage = checking(NewMessage)
 const checkEventType = checking(NewEventType)
 /** What is wrong with the others of the destinations would only be in the way. */
-const WebhookSubscription = Type.Unsafe<Static<typeof NewSubscription>>(
-  Type.Object(
-    { ...NewSubscription.properties, destination: kindOf('webhook').settings },
-    { additionalProperties: false },
-  ),
+const WebhookSubscription = Type.Unsafe<Static<SubscriptionSchemas['NewSubscription']>>(
+  Type.Object(newSubscriptionFields(webhook.settings), { additionalProperties: false }),
 )
 const SUBSCRIPTION_NAMES: Names = [[/^\/destination\/url$/, '/targetUrl']]
 const checkSubscription = checking(WebhookSubscription, SUBSCRIPTION_NAMES)

@@ -10,7 +10,7 @@ import {
 } from '../entities/index.ts'
 import type { LinkCode } from '../identities/index.ts'
 import type { PlatformConnection } from '../messages/index.ts'
-import type { CreatedSubscription } from '../subscriptions/index.ts'
+import type { SubscriptionSchemas } from '../subscriptions/index.ts'
 import { sizeOf } from './connections.ts'
 import { eventNode, requireScope, type GraphContext } from './context.ts'
 import type { EdgeNode, EventNode } from './event-batch.ts'
@@ -82,7 +82,8 @@ export const types = {
   },
 
   WebhookSubscription: {
-    targetUrl: (subscription: Static<typeof CreatedSubscription>) => subscription.destination.url,
+    targetUrl: (subscription: Static<SubscriptionSchemas['CreatedSubscription']>) =>
+      subscription.destination.url,
     status: () => 'active',
   },
 

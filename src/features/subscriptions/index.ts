@@ -1,13 +1,15 @@
 import type { Feature } from '../../feature.ts'
 import type { Platform } from '../../platform.ts'
+import type { DestinationKinds } from '../destinations/index.ts'
 import type { Events } from '../events/index.ts'
 import { subscriptionRoutes } from './routes.ts'
+import { subscriptionSchemas } from './schemas.ts'
 import { createSubscriptionService, type SubscriptionService } from './service.ts'
 import { createSubscriptionSwitch, type SubscriptionSwitch } from './switch.ts'
 
 export { endAddressed, insertAddressed, updateAddressed, type AddressedSubscription } from './addressed.ts'
 export { cancelOwed } from './cancel.ts'
-export { CreatedSubscription, NewSubscription } from './schemas.ts'
+export { newSubscriptionFields, type SubscriptionSchemas } from './schemas.ts'
 export { oldSecretsContext, secretContext, settingsContext } from './secret-contexts.ts'
 export { openSecrets, type OpenSecrets } from './secrets.ts'
 export type { SubscriptionService } from './service.ts'
@@ -21,12 +23,13 @@ export interface Subscriptions extends Feature {
 /** Who wants which events, and where they go. */
 export function createSubscriptions(
   { db, secrets, clock, transformer, faultOfUrl }: Platform,
-  { events }: { events: Events },
+  { events, destinations }: { events: Events; destinations: DestinationKinds },
 ): Subscriptions {
   const subscriptions = createSubscriptionService({
     db,
     secrets,
     clock,
+    destinations,
     checkTransformation: (expression) => transformer.check(expression),
     faultOfUrl,
   })
@@ -34,6 +37,6 @@ export function createSubscriptions(
   return {
     subscriptions,
     subscriptionSwitch,
-    routes: subscriptionRoutes(subscriptions, subscriptionSwitch),
+    routes: subscriptionRoutes(subscriptions, subscriptionSwitch, subscriptionSchemas(destinations.form)),
   }
 }

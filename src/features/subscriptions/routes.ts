@@ -3,14 +3,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { appIdOf } from '../../platform/http/auth.ts'
 import { resourceRoutes } from '../../platform/http/resource-routes.ts'
 import { BODY_PROBLEMS, Nullable, ref, responses, Uuid } from '../../platform/http/schemas.ts'
-import {
-  CreatedSubscription,
-  NewSubscription,
-  RotatedSecret,
-  SecretRotation,
-  Subscription,
-  SubscriptionChange,
-} from './schemas.ts'
+import { RotatedSecret, SecretRotation, type SubscriptionSchemas } from './schemas.ts'
 import type { SubscriptionService } from './service.ts'
 import type { SubscriptionSwitch } from './switch.ts'
 
@@ -21,8 +14,13 @@ const COMMON = ['validation-failed', 'not-found'] as const
 
 /** Who gets which events (SPEC sections 3 and 9). */
 export const subscriptionRoutes =
-  (subscriptions: SubscriptionService, onOff: SubscriptionSwitch): FastifyPluginAsyncTypebox =>
+  (
+    subscriptions: SubscriptionService,
+    onOff: SubscriptionSwitch,
+    schemas: SubscriptionSchemas,
+  ): FastifyPluginAsyncTypebox =>
   async (app) => {
+    const { Subscription } = schemas
     app.addSchema(RotatedSecret)
 
     // Not registered: its schemas are those of the other routes too.
@@ -34,9 +32,9 @@ export const subscriptionRoutes =
       access: { read: 'subscriptions:read', write: 'subscriptions:write' },
       schemas: {
         item: Subscription,
-        created: CreatedSubscription,
-        create: NewSubscription,
-        change: SubscriptionChange,
+        created: schemas.CreatedSubscription,
+        create: schemas.NewSubscription,
+        change: schemas.SubscriptionChange,
         query: Type.Object({}),
       },
       asWritten: ['filter'],

@@ -5,9 +5,9 @@ import type { Database } from '../../platform/postgres/pool.ts'
 import type { DB } from '../../platform/postgres/tables.ts'
 import type { DestinationSettings } from '../destinations/index.ts'
 import type { Flow } from '../matching/index.ts'
-import type { Subscription } from './schemas.ts'
+import type { SubscriptionSchemas } from './schemas.ts'
 
-export type SubscriptionBody = Static<typeof Subscription>
+export type SubscriptionBody = Static<SubscriptionSchemas['Subscription']>
 
 /** The subscriptions of an app that its owner made, with how they fare. */
 export const select = (db: Database, appId: string) =>

@@ -1,4 +1,4 @@
-import { Type } from '@sinclair/typebox'
+import { Type, type TSchema, type TUnsafe } from '@sinclair/typebox'
 import {
   bodyExamples,
   EXAMPLE_ID,
@@ -9,7 +9,7 @@ import {
   Timestamp,
   Uuid,
 } from '../../platform/http/schemas.ts'
-import { DestinationForm } from '../destinations/index.ts'
+import type { DestinationSettings } from '../destinations/index.ts'
 import { Batching, Concurrency, EventPattern, Ordering, PayloadFilter, RateLimit } from '../matching/index.ts'
 
 const EventPatterns = Type.Array(EventPattern, {
@@ -65,100 +65,112 @@ const Health = Type.Object(
   { description: 'How its endpoint fares.' },
 )
 
-export const Subscription = Type.Object(
-  {
-    id: Uuid(),
-    name: Type.String({ examples: ['warehouse'] }),
-    eventPatterns: EventPatterns,
-    destination: DestinationForm,
-    ...OPTIONS,
-    status: Type.Union([Type.Literal('enabled'), Type.Literal('disabled')], {
-      description: 'What a disabled subscription is owed is kept, and delivered once it is enabled again.',
-    }),
-    disabledAt: Nullable(Timestamp()),
-    disabledReason: Nullable(
-      Type.Union([Type.Literal('manual'), Type.Literal('failing'), Type.Literal('gone')]),
-      { description: '`failing`: nothing but failures for too long. `gone`: the endpoint answered 410.' },
-    ),
-    health: Health,
-    createdAt: Timestamp(),
-    updatedAt: Timestamp(),
-  },
-  {
-    $id: 'Subscription',
-    description: 'Events that match the patterns and the filter go to the destination.',
-    examples: [
-      {
-        id: EXAMPLE_ID,
-        name: 'warehouse',
-        eventPatterns: ['order.*'],
-        destination: { type: 'webhook', url: 'https://example.com/hooks' },
-        filter: null,
-        transformation: null,
-        retrySchedule: null,
-        rateLimit: null,
-        concurrency: null,
-        ordering: { key: 'payload.order_id' },
-        batching: null,
-        status: 'enabled',
-        disabledAt: null,
-        disabledReason: null,
-        health: { state: 'healthy', consecutiveFailures: 0, failingSince: null, heldUntil: null },
-        createdAt: EXAMPLE_TIME,
-        updatedAt: EXAMPLE_TIME,
-      },
-    ],
-  },
-)
-
-export const CreatedSubscription = Type.Object(
-  { ...Subscription.properties, secret: Secret },
-  { $id: 'CreatedSubscription', description: 'The secret is shown this once.' },
-)
-
-export const NewSubscription = Type.Object(
-  {
-    name: Text(200, { examples: ['warehouse'] }),
-    eventPatterns: EventPatterns,
-    destination: DestinationForm,
-    secret: Type.Optional(Secret),
-    ...Type.Partial(Type.Object(OPTIONS)).properties,
-  },
-  {
-    additionalProperties: false,
-    ...bodyExamples({
-      'All orders, to a webhook': {
-        name: 'warehouse',
-        eventPatterns: ['order.*'],
-        destination: { type: 'webhook', url: 'https://example.com/hooks' },
-      },
-      'Large orders from Germany, as lines in Slack': {
-        name: 'sales',
-        eventPatterns: ['order.placed'],
-        filter: { 'customer.country': 'DE', total: { gte: 1000 } },
-        transformation: '{"text": "Order " & payload.order_id & " of " & payload.total & " euros"}',
-        destination: { type: 'slack', url: 'https://hooks.slack.com/services/T000/B000/XXXX' },
-      },
-      'Each order in its order, ten requests a second at most': {
-        name: 'ledger',
-        eventPatterns: ['order.**'],
-        destination: { type: 'webhook', url: 'https://example.com/hooks', format: 'cloudevents' },
-        ordering: { key: 'payload.order_id', onDead: 'hold' },
-        rateLimit: { requests: 10 },
-        retrySchedule: ['5s', '1m', '1h'],
-      },
-    }),
-  },
-)
-
-export const SubscriptionChange = Type.Partial(Type.Omit(NewSubscription, ['secret']), {
-  additionalProperties: false,
-  minProperties: 1,
-  ...bodyExamples({
-    'Other events': { eventPatterns: ['order.placed', 'order.cancelled'] },
-    'Two requests at once, and no filter': { concurrency: 2, filter: null },
-  }),
+/** @param destination settings of a kind of destination */
+export const newSubscriptionFields = <Destination extends TSchema>(destination: Destination) => ({
+  name: Text(200, { examples: ['warehouse'] }),
+  eventPatterns: EventPatterns,
+  destination,
+  secret: Type.Optional(Secret),
+  ...Type.Partial(Type.Object(OPTIONS)).properties,
 })
+
+/** @param destination settings of any kind of destination that users may choose */
+export function subscriptionSchemas(destination: TUnsafe<DestinationSettings>) {
+  const Subscription = Type.Object(
+    {
+      id: Uuid(),
+      name: Type.String({ examples: ['warehouse'] }),
+      eventPatterns: EventPatterns,
+      destination,
+      ...OPTIONS,
+      status: Type.Union([Type.Literal('enabled'), Type.Literal('disabled')], {
+        description: 'What a disabled subscription is owed is kept, and delivered once it is enabled again.',
+      }),
+      disabledAt: Nullable(Timestamp()),
+      disabledReason: Nullable(
+        Type.Union([Type.Literal('manual'), Type.Literal('failing'), Type.Literal('gone')]),
+        { description: '`failing`: nothing but failures for too long. `gone`: the endpoint answered 410.' },
+      ),
+      health: Health,
+      createdAt: Timestamp(),
+      updatedAt: Timestamp(),
+    },
+    {
+      $id: 'Subscription',
+      description: 'Events that match the patterns and the filter go to the destination.',
+      examples: [
+        {
+          id: EXAMPLE_ID,
+          name: 'warehouse',
+          eventPatterns: ['order.*'],
+          destination: { type: 'webhook', url: 'https://example.com/hooks' },
+          filter: null,
+          transformation: null,
+          retrySchedule: null,
+          rateLimit: null,
+          concurrency: null,
+          ordering: { key: 'payload.order_id' },
+          batching: null,
+          status: 'enabled',
+          disabledAt: null,
+          disabledReason: null,
+          health: { state: 'healthy', consecutiveFailures: 0, failingSince: null, heldUntil: null },
+          createdAt: EXAMPLE_TIME,
+          updatedAt: EXAMPLE_TIME,
+        },
+      ],
+    },
+  )
+
+  const CreatedSubscription = Type.Object(
+    { ...Subscription.properties, secret: Secret },
+    { $id: 'CreatedSubscription', description: 'The secret is shown this once.' },
+  )
+
+  const NewSubscription = Type.Object(
+    {
+      ...newSubscriptionFields(destination),
+    },
+    {
+      additionalProperties: false,
+      ...bodyExamples({
+        'All orders, to a webhook': {
+          name: 'warehouse',
+          eventPatterns: ['order.*'],
+          destination: { type: 'webhook', url: 'https://example.com/hooks' },
+        },
+        'Large orders from Germany, as lines in Slack': {
+          name: 'sales',
+          eventPatterns: ['order.placed'],
+          filter: { 'customer.country': 'DE', total: { gte: 1000 } },
+          transformation: '{"text": "Order " & payload.order_id & " of " & payload.total & " euros"}',
+          destination: { type: 'slack', url: 'https://hooks.slack.com/services/T000/B000/XXXX' },
+        },
+        'Each order in its order, ten requests a second at most': {
+          name: 'ledger',
+          eventPatterns: ['order.**'],
+          destination: { type: 'webhook', url: 'https://example.com/hooks', format: 'cloudevents' },
+          ordering: { key: 'payload.order_id', onDead: 'hold' },
+          rateLimit: { requests: 10 },
+          retrySchedule: ['5s', '1m', '1h'],
+        },
+      }),
+    },
+  )
+
+  const SubscriptionChange = Type.Partial(Type.Omit(NewSubscription, ['secret']), {
+    additionalProperties: false,
+    minProperties: 1,
+    ...bodyExamples({
+      'Other events': { eventPatterns: ['order.placed', 'order.cancelled'] },
+      'Two requests at once, and no filter': { concurrency: 2, filter: null },
+    }),
+  })
+
+  return { Subscription, CreatedSubscription, NewSubscription, SubscriptionChange }
+}
+
+export type SubscriptionSchemas = ReturnType<typeof subscriptionSchemas>
 
 export const SecretRotation = Type.Object(
   {

@@ -10,20 +10,26 @@ import type { Database } from '../../platform/postgres/pool.ts'
 import type { SecretBox } from '../../platform/secrets.ts'
 import { faultOfSecret, newSigningSecret } from '../../platform/signing.ts'
 import { TransformationError } from '../../platform/transformation/transformation.ts'
-import { fillIn, hide, kindOf, type DestinationSettings, type HiddenSettings } from '../destinations/index.ts'
+import {
+  fillIn,
+  hide,
+  type DestinationKinds,
+  type DestinationSettings,
+  type HiddenSettings,
+} from '../destinations/index.ts'
 import { compileFilter, type Flow } from '../matching/index.ts'
 import { cancelOwed } from './cancel.ts'
 import { isVisible, select, toSubscription, type SubscriptionBody } from './rows.ts'
 import { oldSecretsContext, secretContext } from './secret-contexts.ts'
 import { openSecrets, openSettings, sealSettings } from './secrets.ts'
-import type { NewSubscription, RotatedSecret, SecretRotation, SubscriptionChange } from './schemas.ts'
+import type { RotatedSecret, SecretRotation, SubscriptionSchemas } from './schemas.ts'
 
 const DEFAULT_OVERLAP_SECONDS = 86_400
 /** A rotation beyond so many ends the oldest at once, so that the header of signatures stays short. */
 const MAX_OLD_SECRETS = 5
 const MAX_RETRY_WAIT_MS = 30 * 86_400_000
 
-type Input = Static<typeof SubscriptionChange>
+type Input = Static<SubscriptionSchemas['SubscriptionChange']>
 
 /**
  * Subscriptions of an app. Every change raises the version in the app's log head, under the lock that orders
@@ -36,6 +42,7 @@ export function createSubscriptionService(options: {
   db: Database
   secrets: SecretBox
   clock: Clock
+  destinations: DestinationKinds
   checkTransformation: (expression: string) => void
   faultOfUrl: (url: string) => string | undefined
 }) {
@@ -71,7 +78,7 @@ export function createSubscriptionService(options: {
   }
 
   function split(destination: DestinationSettings, before?: HiddenSettings) {
-    const kind = kindOf(destination.type)
+    const kind = options.destinations.of(destination.type)
     const settings = kind.check(fillIn(destination, kind.hidden, before))
     const { url } = settings
     const unreachable = typeof url === 'string' ? options.faultOfUrl(url) : undefined
@@ -87,7 +94,7 @@ export function createSubscriptionService(options: {
     get,
 
     /** @returns the subscription with its signing secret, which is shown this once */
-    async create(appId: string, input: Static<typeof NewSubscription>) {
+    async create(appId: string, input: Static<SubscriptionSchemas['NewSubscription']>) {
       check(input)
       const { shown, hidden } = split(input.destination)
       const secret = input.secret ?? newSigningSecret()
