@@ -7,7 +7,7 @@ import { createEvents } from './features/events/index.ts'
 import { createGraphql } from './features/graphql/index.ts'
 import { createIdentities } from './features/identities/index.ts'
 import { createInquiries } from './features/inquiries/index.ts'
-import { createMessages } from './features/messages/index.ts'
+import { createDrivers, createMessages, DRIVERS } from './features/messages/index.ts'
 import { createObservation } from './features/observation/index.ts'
 import { createOperations } from './features/operations/index.ts'
 import { createSubscriptions } from './features/subscriptions/index.ts'
@@ -25,11 +25,12 @@ export type Features = Awaited<ReturnType<typeof composeFeatures>>
 export async function composeFeatures(platform: Platform, keep: <F extends Feature>(feature: F) => F) {
   const apps = keep(createApps(platform))
   const events = keep(createEvents(platform))
+  const drivers = createDrivers(DRIVERS)
   const destinations = createDestinationKinds(KINDS)
   const entities = keep(createEntities(platform))
   const subscriptions = keep(createSubscriptions(platform, { events, destinations }))
   const identities = keep(createIdentities(platform, { events, entities }))
-  const messages = keep(createMessages(platform, { events, entities, identities }))
+  const messages = keep(createMessages(platform, { events, entities, identities, drivers }))
   const deliveries = keep(createDeliveries(platform, { apps, events, subscriptions, messages, destinations }))
   const observation = keep(createObservation(platform, { apps, events }))
   const inquiries = keep(await createInquiries(platform, { apps, events }))

@@ -9,7 +9,7 @@ import {
   type User,
 } from '../entities/index.ts'
 import type { LinkCode } from '../identities/index.ts'
-import type { PlatformConnection } from '../messages/index.ts'
+import type { ConnectionSchemas } from '../messages/index.ts'
 import type { SubscriptionSchemas } from '../subscriptions/index.ts'
 import { sizeOf } from './connections.ts'
 import { eventNode, requireScope, type GraphContext } from './context.ts'
@@ -77,7 +77,7 @@ export const types = {
   User: { isSystemUser: (user: Static<typeof User>) => user.isSystem },
 
   PlatformConnection: {
-    platformName: (connection: Static<typeof PlatformConnection>) => connection.platform,
+    platformName: (connection: Static<ConnectionSchemas['PlatformConnection']>) => connection.platform,
     status: () => 'active',
   },
 

@@ -1,16 +1,9 @@
-import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
+import { compileWhenUsed, type Validate } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { readUrl } from '../../platform/http/urls.ts'
 import { faultOfSecret } from '../../platform/signing.ts'
 import type { Account } from './drivers/driver.ts'
-import { DRIVERS } from './drivers/index.ts'
-
-const CHECKS = new Map(
-  DRIVERS.map(({ platform, settings, credentials }) => [
-    platform,
-    { settings: compileWhenUsed(settings), credentials: compileWhenUsed(credentials) },
-  ]),
-)
+import type { Drivers } from './drivers/drivers.ts'
 
 /** Settings that requests go to. */
 const ADDRESSES: Record<string, typeof readUrl> = {
@@ -27,16 +20,31 @@ const ADDRESSES: Record<string, typeof readUrl> = {
 /**
  * Checks what a platform needs.
  *
- * @param faultOfUrl what is wrong with a URL that is to be called
  * @returns the account with its addresses as they are kept, shown and sent
  * @throws Problem `validation-failed`, or `invalid-destination` for an address that may not be called
  */
-export function checkAccount<Given extends Partial<Account>>(
+export type CheckAccount = <Given extends Partial<Account>>(platform: string, account: Given) => Given
+
+/** @param faultOfUrl what is wrong with a URL that is to be called */
+export function createAccountCheck(
+  { all }: Drivers,
+  faultOfUrl: (url: string) => string | undefined,
+): CheckAccount {
+  const checks = new Map(
+    all.map(({ platform, settings, credentials }) => [
+      platform,
+      { settings: compileWhenUsed(settings), credentials: compileWhenUsed(credentials) },
+    ]),
+  )
+  return (platform, account) => checkAccount(platform, account, checks.get(platform), faultOfUrl)
+}
+
+function checkAccount<Given extends Partial<Account>>(
   platform: string,
   account: Given,
+  checks: Record<'settings' | 'credentials', Validate> | undefined,
   faultOfUrl: (url: string) => string | undefined,
 ): Given {
-  const checks = CHECKS.get(platform)
   const errors = (['settings', 'credentials'] as const).flatMap((part) =>
     account[part] === undefined || checks === undefined
       ? []

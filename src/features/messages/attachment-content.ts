@@ -8,7 +8,6 @@ import { OutboundError, toOutboundError } from '../../platform/outbound/http.ts'
 import type { FileService, FileSource } from '../entities/index.ts'
 import type { ConnectionService, OpenConnection } from './connections.ts'
 import { NoContentError } from './drivers/driver.ts'
-import { driverOf } from './drivers/index.ts'
 
 /** Contents that one process fetches at once. */
 const MAX_UNDER_WAY = 200
@@ -61,7 +60,7 @@ export function createAttachmentContents(options: {
   async function fetch(file: FileSource, connection: OpenConnection): Promise<Download> {
     const { id, externalId, sourceUrl: url, mimeType } = file
     try {
-      return await driverOf(connection.platform).fetchAttachment(
+      return await connection.driver.fetchAttachment(
         { id, externalId: externalId as string, url, mimeType },
         connection.account,
         { get: (address, credentials) => downloader.get(address, credentials), now: clock.now() },

@@ -15,17 +15,12 @@ import {
   secretContext,
   updateAddressed,
 } from '../subscriptions/index.ts'
-import { checkAccount } from './accounts.ts'
-import { driverOf } from './drivers/index.ts'
-import type { Account } from './drivers/driver.ts'
-import type {
-  NewPlatformConnection,
-  PlatformConnection,
-  PlatformConnectionChange,
-  PlatformConnectionQuery,
-} from './schemas.ts'
+import { createAccountCheck } from './accounts.ts'
+import type { Account, PlatformDriver } from './drivers/driver.ts'
+import type { Drivers } from './drivers/drivers.ts'
+import type { ConnectionSchemas, PlatformConnectionChange } from './schemas.ts'
 
-type ConnectionBody = Static<typeof PlatformConnection>
+type ConnectionBody = Static<ConnectionSchemas['PlatformConnection']>
 
 /** The settings of the subscription behind a connection. */
 export interface PlatformDestination extends DestinationSettings {
@@ -39,6 +34,7 @@ export interface OpenConnection {
   appId: string
   id: string
   platform: string
+  driver: PlatformDriver
   account: Account
   /** The system user that stands for our own side. */
   ownUserId: string
@@ -71,9 +67,11 @@ export function createConnectionService(options: {
   db: Database
   secrets: SecretBox
   publicUrl: string | undefined
+  drivers: Drivers
   faultOfUrl: (url: string) => string | undefined
 }) {
-  const { db, secrets, publicUrl, faultOfUrl } = options
+  const { db, secrets, publicUrl, drivers } = options
+  const checkAccount = createAccountCheck(drivers, options.faultOfUrl)
 
   const select = () =>
     db
@@ -114,6 +112,7 @@ export function createConnectionService(options: {
       appId: row.app_id,
       id: row.id,
       platform: row.platform,
+      driver: drivers.of(row.platform),
       account: {
         settings: (row.destination as PlatformDestination).settings,
         credentials: JSON.parse(secrets.open(row.sealed_secret, secretContext(row.app_id, row.id))) as Record<
@@ -129,10 +128,13 @@ export function createConnectionService(options: {
   return {
     get,
 
-    async create(appId: string, input: Static<typeof NewPlatformConnection>): Promise<ConnectionBody> {
+    async create(
+      appId: string,
+      input: Static<ConnectionSchemas['NewPlatformConnection']>,
+    ): Promise<ConnectionBody> {
       const { platform, name } = input
       const account = { settings: input.settings, credentials: input.credentials }
-      const { settings, credentials } = checkAccount(platform, account, faultOfUrl)
+      const { settings, credentials } = checkAccount(platform, account)
       const id = newId()
       await db.transaction().execute(async (transaction) => {
         const destination: PlatformDestination = { type: 'platform', platform, settings }
@@ -156,7 +158,7 @@ export function createConnectionService(options: {
         await insertPlatformUser(transaction, appId, {
           id: ownUserId,
           platformConnectionId: id,
-          externalId: driverOf(platform).ownExternalId(settings),
+          externalId: drivers.of(platform).ownExternalId(settings),
           name,
           isSystem: true,
         })
@@ -166,7 +168,7 @@ export function createConnectionService(options: {
 
     async list(
       appId: string,
-      { platform }: Static<typeof PlatformConnectionQuery>,
+      { platform }: Static<ConnectionSchemas['PlatformConnectionQuery']>,
       size: number,
       after: string | undefined,
     ): Promise<Page<ConnectionBody>> {
@@ -195,7 +197,7 @@ export function createConnectionService(options: {
         ...(change.settings && { settings: change.settings }),
         ...(change.credentials && { credentials: change.credentials }),
       }
-      const { settings, credentials } = checkAccount(platform, account, faultOfUrl)
+      const { settings, credentials } = checkAccount(platform, account)
       await db.transaction().execute(async (transaction) => {
         const changed = await transaction
           .updateTable('platform_connections')
@@ -209,7 +211,8 @@ export function createConnectionService(options: {
           .where('deleted_at', 'is', null)
           .executeTakeFirst()
         if (changed.numUpdatedRows === 0n) throw notFound('platform connection')
-        if (settings) await renameOwnUser(transaction, appId, id, driverOf(platform).ownExternalId(settings))
+        if (settings)
+          await renameOwnUser(transaction, appId, id, drivers.of(platform).ownExternalId(settings))
         const destination = settings && { type: 'platform', platform, settings }
         await updateAddressed(transaction, secrets, appId, id, {
           ...(name !== undefined && { name }),

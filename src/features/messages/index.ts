@@ -9,26 +9,25 @@ import { createRecognizer, type Identities } from '../identities/index.ts'
 import { createAttachmentContents } from './attachment-content.ts'
 import { attachmentRoutes } from './attachment-routes.ts'
 import { createConnectionService, type ConnectionService } from './connections.ts'
+import type { Drivers } from './drivers/drivers.ts'
 import { createPlatformDestination } from './platform-destination.ts'
 import { createMessageReceiver } from './receiving.ts'
 import { messageRoutes } from './routes.ts'
-import {
-  NewPlatformConnection,
-  PlatformConnection,
-  PlatformConnectionChange,
-  PlatformConnectionQuery,
-} from './schemas.ts'
+import { connectionSchemas, PlatformConnectionChange } from './schemas.ts'
 import { createMessageSender, type MessageSender } from './sending.ts'
 import { webhookRoutes } from './webhook-routes.ts'
 
 export type { ConnectionService } from './connections.ts'
-export { NewMessage, PlatformConnection } from './schemas.ts'
+export { createDrivers, type Drivers } from './drivers/drivers.ts'
+export { DRIVERS } from './drivers/index.ts'
+export { NewMessage, type ConnectionSchemas } from './schemas.ts'
 export type { MessageSender } from './sending.ts'
 
 interface Needs {
   events: Events
   entities: Entities
   identities: Identities
+  drivers: Drivers
 }
 
 export interface Messages extends Feature {
@@ -39,7 +38,10 @@ export interface Messages extends Feature {
 }
 
 /** Messages to and from people on messaging platforms (SPEC section 2). */
-export function createMessages(platform: Platform, { events, entities, identities }: Needs): Messages {
+export function createMessages(
+  platform: Platform,
+  { events, entities, identities, drivers }: Needs,
+): Messages {
   const { config, clock, db, log, http, secrets, faultOfUrl } = platform
   const { publicUrl } = config
   const { appender, eventReader } = events
@@ -49,13 +51,15 @@ export function createMessages(platform: Platform, { events, entities, identitie
     timeoutMs: config.ATTACHMENT_TIMEOUT_MS,
     maxBytes: config.MAX_ATTACHMENT_BYTES,
   })
-  const connections = createConnectionService({ db, secrets, publicUrl, faultOfUrl })
-  const messageSender = createMessageSender({ appender, connections, platformUsers, clock })
+  const connections = createConnectionService({ db, secrets, publicUrl, drivers, faultOfUrl })
+  const messageSender = createMessageSender({ appender, connections, platformUsers, drivers, clock })
   return {
     connections,
     messageSender,
-    platformDestination: createPlatformDestination({ db, http, appender, clock, publicUrl }),
+    platformDestination: createPlatformDestination({ db, http, appender, drivers, clock, publicUrl }),
     async routes(app) {
+      const { PlatformConnection, NewPlatformConnection, PlatformConnectionQuery } =
+        connectionSchemas(drivers)
       const receiver = createMessageReceiver({
         db,
         appender,

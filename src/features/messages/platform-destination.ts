@@ -5,7 +5,7 @@ import { failure, type AttemptResult, type Destination, type OwedEvent } from '.
 import { messageReport, type Appender } from '../events/index.ts'
 import { webhookUrl, type PlatformDestination } from './connections.ts'
 import type { Account, OutgoingMessage, SendAnswer } from './drivers/driver.ts'
-import { driverOf } from './drivers/index.ts'
+import type { Drivers } from './drivers/drivers.ts'
 import { isId } from './reading.ts'
 
 /** How much of an answer is read and kept with the attempt. */
@@ -19,10 +19,11 @@ export function createPlatformDestination(options: {
   db: Database
   http: OutboundHttp
   appender: Appender
+  drivers: Drivers
   clock: Clock
   publicUrl: string | undefined
 }): Destination {
-  const { db, http, appender, clock, publicUrl } = options
+  const { db, http, appender, drivers, clock, publicUrl } = options
 
   /** The recipient's id on the platform, and whether the message went out before. */
   async function lookUp({ app_id: appId, event_id: eventId, edges }: OwedEvent) {
@@ -77,7 +78,7 @@ export function createPlatformDestination(options: {
         edges: delivery.edges,
         webhookUrl: publicUrl === undefined ? undefined : webhookUrl(publicUrl, delivery.subscription_id),
       }
-      const driver = driverOf(platform)
+      const driver = drivers.of(platform)
       let response: OutboundResponse
       try {
         const { url, headers, body } = driver.send(outgoing, account, now)

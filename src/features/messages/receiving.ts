@@ -14,7 +14,6 @@ import type {
   IncomingRequest,
   SkippedItem,
 } from './drivers/driver.ts'
-import { driverOf } from './drivers/index.ts'
 import { isId, readWebhook, skippedEvent } from './reading.ts'
 
 interface Inbound {
@@ -42,7 +41,7 @@ export function createMessageReceiver(options: {
   const { db, appender, events, recognize, files, linkCodes, log, maxPayloadBytes } = options
 
   async function toInbound(
-    { appId, id, platform, ownUserId }: OpenConnection,
+    { appId, id, platform, driver, ownUserId }: OpenConnection,
     message: IncomingMessage,
   ): Promise<Inbound | SkippedItem> {
     const { externalMessageId, from, otherFrom, kind, text, parts, sentAt, attachments = [], raw } = message
@@ -74,7 +73,7 @@ export function createMessageReceiver(options: {
     const payload = fits(whole) ? whole : { ...whole, raw: null }
     if (!fits(payload)) {
       const reason = `A message may take ${maxPayloadBytes} bytes.`
-      if (driverOf(platform).refusesUnreadable) throw new Problem('payload-too-large', reason)
+      if (driver.refusesUnreadable) throw new Problem('payload-too-large', reason)
       return { item: raw, reason }
     }
     const sender = await recognize(appId, {
@@ -196,7 +195,7 @@ export function createMessageReceiver(options: {
      * @throws Problem when the request is not the platform's, or cannot be read; nothing was stored
      */
     async receive(connection: OpenConnection, request: IncomingRequest): Promise<Incoming['answer']> {
-      const driver = driverOf(connection.platform)
+      const { driver } = connection
       if (!driver.isGenuine(request, connection.account)) {
         throw new Problem(
           'invalid-signature',

@@ -1,8 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { bodyExamples, EXAMPLE_ID, EXAMPLE_TIME, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
-import { DRIVERS } from './drivers/index.ts'
-
-const Platform = Type.String({ enum: DRIVERS.map(({ platform }) => platform), examples: ['whatsapp'] })
+import type { Drivers } from './drivers/drivers.ts'
 
 const Settings = Type.Record(Type.String(), Type.String(), {
   description: 'What the platform needs to know, secrets apart.',
@@ -16,44 +14,6 @@ const Credentials = Type.Record(Type.String(), Type.String(), {
 const DetectLinkCodes = Type.Boolean({
   description: 'Whether a message that holds a link code activates it for its sender.',
 })
-
-export const PlatformConnection = Type.Object(
-  {
-    id: Uuid(),
-    platform: Platform,
-    name: Type.String({ examples: ['support line'] }),
-    settings: Settings,
-    detectLinkCodes: DetectLinkCodes,
-    ownPlatformUserId: Uuid({ description: 'Your own side as the platform knows it.' }),
-    ownUserId: Uuid({ description: 'The system user behind it: who sends and gets messages here.' }),
-    webhookUrl: Type.String({
-      description: 'Where the platform is to send its webhooks; without PUBLIC_URL only the path of it.',
-      examples: [
-        'https://events.example.com/platform-connections/019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77/webhook',
-      ],
-    }),
-    createdAt: Timestamp(),
-    updatedAt: Timestamp(),
-  },
-  {
-    $id: 'PlatformConnection',
-    description: 'An account on a messaging platform.',
-    examples: [
-      {
-        id: EXAMPLE_ID,
-        platform: 'whatsapp',
-        name: 'support line',
-        settings: { phoneNumberId: '106540352242922' },
-        detectLinkCodes: false,
-        ownPlatformUserId: EXAMPLE_ID,
-        ownUserId: EXAMPLE_ID,
-        webhookUrl: `https://events.example.com/platform-connections/${EXAMPLE_ID}/webhook`,
-        createdAt: EXAMPLE_TIME,
-        updatedAt: EXAMPLE_TIME,
-      },
-    ],
-  },
-)
 
 const fields = {
   name: Text(200, { examples: ['support line'] }),
@@ -70,42 +30,6 @@ interface NewConnection {
   detectLinkCodes?: boolean
 }
 
-/** Settings and credentials are those of the platform. */
-export const NewPlatformConnection = Type.Unsafe<NewConnection>({
-  ...Type.Object({ platform: Platform, ...fields }, { additionalProperties: false }),
-  ...bodyExamples({
-    WhatsApp: {
-      platform: 'whatsapp',
-      name: 'support line',
-      settings: { phoneNumberId: '106540352242922' },
-      credentials: { accessToken: 'EAAG3f1c', appSecret: '3f1c9b7e', verifyToken: 'a text of yours' },
-    },
-    'SMS by Twilio': {
-      platform: 'twilio',
-      name: 'short messages',
-      settings: { accountSid: 'AC00000000000000000000000000000000', from: '+15005550006' },
-      credentials: { authToken: '5b2e9b7e' },
-    },
-    Slack: {
-      platform: 'slack',
-      name: 'help desk',
-      settings: { botUserId: 'U0123ABCDEF' },
-      credentials: { botToken: 'xoxb-1234-5678', signingSecret: '8f742231' },
-    },
-    'A server of yours': {
-      platform: 'http',
-      name: 'chat on our site',
-      settings: { url: 'https://example.com/messages' },
-      credentials: { secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' },
-    },
-  }),
-  allOf: DRIVERS.map(({ platform, settings, credentials }) => ({
-    if: { properties: { platform: { const: platform } }, required: ['platform'] },
-    // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's word, in an object that nobody awaits
-    then: { properties: { settings, credentials } },
-  })),
-})
-
 export const PlatformConnectionChange = Type.Partial(Type.Object(fields), {
   additionalProperties: false,
   minProperties: 1,
@@ -113,9 +37,92 @@ export const PlatformConnectionChange = Type.Partial(Type.Object(fields), {
   examples: [{ name: 'support line, Berlin', detectLinkCodes: true }],
 })
 
-export const PlatformConnectionQuery = Type.Object({
-  platform: Type.Optional(Platform),
-})
+/** What of connections depends on the platforms that there are. */
+export function connectionSchemas({ all }: Drivers) {
+  const Platform = Type.String({ enum: all.map(({ platform }) => platform), examples: ['whatsapp'] })
+
+  const PlatformConnection = Type.Object(
+    {
+      id: Uuid(),
+      platform: Platform,
+      name: Type.String({ examples: ['support line'] }),
+      settings: Settings,
+      detectLinkCodes: DetectLinkCodes,
+      ownPlatformUserId: Uuid({ description: 'Your own side as the platform knows it.' }),
+      ownUserId: Uuid({ description: 'The system user behind it: who sends and gets messages here.' }),
+      webhookUrl: Type.String({
+        description: 'Where the platform is to send its webhooks; without PUBLIC_URL only the path of it.',
+        examples: [
+          'https://events.example.com/platform-connections/019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77/webhook',
+        ],
+      }),
+      createdAt: Timestamp(),
+      updatedAt: Timestamp(),
+    },
+    {
+      $id: 'PlatformConnection',
+      description: 'An account on a messaging platform.',
+      examples: [
+        {
+          id: EXAMPLE_ID,
+          platform: 'whatsapp',
+          name: 'support line',
+          settings: { phoneNumberId: '106540352242922' },
+          detectLinkCodes: false,
+          ownPlatformUserId: EXAMPLE_ID,
+          ownUserId: EXAMPLE_ID,
+          webhookUrl: `https://events.example.com/platform-connections/${EXAMPLE_ID}/webhook`,
+          createdAt: EXAMPLE_TIME,
+          updatedAt: EXAMPLE_TIME,
+        },
+      ],
+    },
+  )
+
+  /** Settings and credentials are those of the platform. */
+  const NewPlatformConnection = Type.Unsafe<NewConnection>({
+    ...Type.Object({ platform: Platform, ...fields }, { additionalProperties: false }),
+    ...bodyExamples({
+      WhatsApp: {
+        platform: 'whatsapp',
+        name: 'support line',
+        settings: { phoneNumberId: '106540352242922' },
+        credentials: { accessToken: 'EAAG3f1c', appSecret: '3f1c9b7e', verifyToken: 'a text of yours' },
+      },
+      'SMS by Twilio': {
+        platform: 'twilio',
+        name: 'short messages',
+        settings: { accountSid: 'AC00000000000000000000000000000000', from: '+15005550006' },
+        credentials: { authToken: '5b2e9b7e' },
+      },
+      Slack: {
+        platform: 'slack',
+        name: 'help desk',
+        settings: { botUserId: 'U0123ABCDEF' },
+        credentials: { botToken: 'xoxb-1234-5678', signingSecret: '8f742231' },
+      },
+      'A server of yours': {
+        platform: 'http',
+        name: 'chat on our site',
+        settings: { url: 'https://example.com/messages' },
+        credentials: { secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' },
+      },
+    }),
+    allOf: all.map(({ platform, settings, credentials }) => ({
+      if: { properties: { platform: { const: platform } }, required: ['platform'] },
+      // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's word, in an object that nobody awaits
+      then: { properties: { settings, credentials } },
+    })),
+  })
+
+  const PlatformConnectionQuery = Type.Object({
+    platform: Type.Optional(Platform),
+  })
+
+  return { PlatformConnection, NewPlatformConnection, PlatformConnectionQuery }
+}
+
+export type ConnectionSchemas = ReturnType<typeof connectionSchemas>
 
 export const NewMessage = Type.Object(
   {

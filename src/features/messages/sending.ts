@@ -3,7 +3,7 @@ import { Problem } from '../../platform/http/problems.ts'
 import type { PlatformUserService } from '../entities/index.ts'
 import type { Appended, Appender } from '../events/index.ts'
 import type { ConnectionService } from './connections.ts'
-import { driverOf } from './drivers/index.ts'
+import type { Drivers } from './drivers/drivers.ts'
 import type { NewMessageBody } from './schemas.ts'
 
 /**
@@ -14,9 +14,10 @@ export function createMessageSender(options: {
   appender: Appender
   connections: ConnectionService
   platformUsers: PlatformUserService
+  drivers: Drivers
   clock: Clock
 }) {
-  const { appender, connections, platformUsers, clock } = options
+  const { appender, connections, platformUsers, drivers, clock } = options
 
   async function recipientOf(appId: string, input: NewMessageBody): Promise<string> {
     const { platformConnectionId, toExternalId, toPlatformUserId } = input
@@ -42,7 +43,7 @@ export function createMessageSender(options: {
       const connection = await connections.get(appId, connectionId)
       const { text, role = 'assistant' } =
         typeof input.message === 'string' ? { text: input.message } : input.message
-      const { maxTextLength } = driverOf(connection.platform)
+      const { maxTextLength } = drivers.of(connection.platform)
       if (Array.from(text).length > maxTextLength) {
         throw new Problem('validation-failed', `${connection.platform} takes ${maxTextLength} characters.`, [
           { pointer: '/message', detail: `must not be longer than ${maxTextLength} characters` },

@@ -6,7 +6,6 @@ import type { Clock } from '../../platform/clock.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { inMediaTypes, responses, Uuid } from '../../platform/http/schemas.ts'
 import type { ConnectionService } from './connections.ts'
-import { driverOf } from './drivers/index.ts'
 import type { MessageReceiver } from './receiving.ts'
 
 const tags = ['Messages']
@@ -69,8 +68,8 @@ export const webhookRoutes =
         },
       },
       async (request, reply) => {
-        const { platform, account } = await connections.openAny(request.params.id)
-        const challenge = driverOf(platform).challenge?.(request.query, account)
+        const { driver, account } = await connections.openAny(request.params.id)
+        const challenge = driver.challenge?.(request.query, account)
         if (challenge === undefined) {
           throw new Problem('invalid-signature', 'This is not the verify token of the connection.')
         }
