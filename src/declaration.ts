@@ -31,6 +31,8 @@ export interface Declaration {
    * @throws ConfigError for those that cannot be used together
    */
   deriveSettings?: (settings: never) => object
+  /** @throws Error naming the setting that cannot be used, as in `SMTP_URL: …` */
+  checkSettings?: (settings: never) => unknown
   eventTypes?: readonly EventTypeDeclaration[]
   /** What custom event types may not begin with, and clients may not append. */
   reservedPrefixes?: readonly string[]

@@ -32,11 +32,16 @@ async function main(role: string, args: string[]): Promise<void> {
       `\`npm run ${role}\` needs DATABASE_URL: the embedded Postgres is for \`npm start\`, which runs everything in one process.`,
     )
   }
-  await startServing(role, config, log)
+  await startServing(role, config, environment, log)
 }
 
 /** The embedded Postgres comes up, in processes of its own, while this one loads the rest of the program. */
-async function startServing(role: ServingRole, config: Config, log: Log): Promise<void> {
+async function startServing(
+  role: ServingRole,
+  config: Config,
+  environment: NodeJS.ProcessEnv,
+  log: Log,
+): Promise<void> {
   const stopper = createStopper(config, log)
   onStopSignal((signal) => stopper.stop(signal, 0))
   const launched = Promise.withResolvers<void>()
@@ -54,7 +59,7 @@ async function startServing(role: ServingRole, config: Config, log: Log): Promis
   // Loading keeps this process from anything else. A failure is told of when it is waited for.
   await Promise.race([launched.promise, postgres?.catch(() => {})])
   const { serve } = await import('./serve.ts')
-  await serve({ role, config, log, say, stopper, ...(postgres && { postgres }) })
+  await serve({ role, config, environment, log, say, stopper, ...(postgres && { postgres }) })
 }
 
 async function listen(args: string[], environment: NodeJS.ProcessEnv): Promise<void> {

@@ -102,6 +102,20 @@ const settings = {
     LOG_LEVELS.map((level) => Type.Literal(level)),
     { default: 'info', description: `One of ${LOG_LEVELS.join(', ')}.` },
   ),
+  PACKS: Type.Optional(
+    Type.String({
+      description:
+        'Comma-separated names of the packs that are on, such as `slack,email`. Unset: all. Empty: none.',
+      examples: ['slack,email,inquiries'],
+    }),
+  ),
+  EXTENSIONS: Type.Optional(
+    Type.String({
+      description:
+        'Comma-separated modules that are loaded at start: paths, from the working directory, or names of packages. See docs/extensions.md.',
+      examples: ['./extensions/audit.ts'],
+    }),
+  ),
   PROCESS_LEASE_MS: milliseconds(
     15_000,
     'How long a process counts as alive after it was last heard of, in milliseconds; those present through one that was killed leave after it.',
@@ -130,6 +144,10 @@ interface DerivedSettings {
   trustedProxies: readonly string[]
   /** PUBLIC_URL without a slash at its end. */
   publicUrl: string | undefined
+  /** Names of the packs that are on; undefined: all. */
+  packs: readonly string[] | undefined
+  /** Modules of other people's extensions. */
+  extensions: readonly string[]
   /** Keys that only open what was encrypted with them. */
   oldEncryptionKeys: readonly string[]
 }
@@ -150,6 +168,8 @@ function deriveSettings(checked: PlatformSettings): DerivedSettings {
       checkOrigins(listOf(checked.ALLOWED_ORIGINS ?? (embedded ? 'local' : ''))),
     ),
     trustedProxies: withName('TRUST_PROXY', () => parseAddresses(checked.TRUST_PROXY ?? '')),
+    packs: checked.PACKS === undefined ? undefined : listOf(checked.PACKS),
+    extensions: listOf(checked.EXTENSIONS ?? ''),
     publicUrl: checked.PUBLIC_URL?.replace(/\/+$/, ''),
     oldEncryptionKeys: checked.ENCRYPTION_KEY_OLD?.split(/\s*,\s*/) ?? [],
   }

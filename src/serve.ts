@@ -14,6 +14,8 @@ export type ServingRole = 'all' | 'api' | 'worker'
 export interface ServeOptions {
   role: ServingRole
   config: Config
+  /** Where settings of extensions are looked for. */
+  environment: NodeJS.ProcessEnv
   log: Log
   /** The embedded Postgres, on its way; needed where no DATABASE_URL is set. */
   postgres?: Promise<EmbeddedPostgres>
@@ -23,9 +25,18 @@ export interface ServeOptions {
 }
 
 /** Starts the parts of a role, and stops them in order when the process is asked to. */
-export async function serve({ role, config, log, postgres, stopper, say }: ServeOptions): Promise<void> {
+export async function serve({
+  role,
+  config,
+  environment,
+  log,
+  postgres,
+  stopper,
+  say,
+}: ServeOptions): Promise<void> {
   const service = await buildService({
     config,
+    environment,
     log,
     say,
     migrate: role === 'all',

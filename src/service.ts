@@ -1,4 +1,5 @@
-import { declared } from './declarations.ts'
+import { gather } from './declarations.ts'
+import { loadExtensions } from './extensions.ts'
 import { composeFeatures, type Features } from './features.ts'
 import type { Feature } from './feature.ts'
 import { buildPlatform, closeWithin, type Platform, type PlatformOptions } from './platform.ts'
@@ -17,7 +18,11 @@ export interface Service {
  * @throws Error saying what to do when the database or a setting cannot be used
  * @throws the signal's reason, when that ended the waiting for a server
  */
-export async function buildService(options: Omit<PlatformOptions, 'declared'>): Promise<Service> {
+export async function buildService(
+  options: Omit<PlatformOptions, 'declared'> & { environment: Record<string, string | undefined> },
+): Promise<Service> {
+  const extensions = await loadExtensions(options.config, options.environment)
+  const declared = gather(extensions.map(({ extension }) => extension))
   const { platform, close: closePlatform } = await buildPlatform({ ...options, declared })
   const made: Feature[] = []
   const close = async (): Promise<void> => {
@@ -30,7 +35,7 @@ export async function buildService(options: Omit<PlatformOptions, 'declared'>): 
     return feature
   }
   try {
-    return { platform, features: await composeFeatures(platform, keep), close }
+    return { platform, features: await composeFeatures(platform, extensions, keep), close }
   } catch (error) {
     await close()
     throw error

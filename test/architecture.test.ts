@@ -40,6 +40,8 @@ const importsIn = (sources: Sources): Import[] =>
 
 const isPlatform = (path: string): boolean => path.startsWith('src/platform/')
 const featureOf = (path: string): string | undefined => /^src\/features\/([^/]+)\//.exec(path)?.[1]
+const packOf = (path: string): string | undefined => /^src\/packs\/([^/]+)\//.exec(path)?.[1]
+const PACKS = 'src/packs/index.ts'
 const name = ({ from, specifier }: Import): string => `${from} imports ${specifier}`
 
 /** The platform is below everything else: it imports packages and itself. */
@@ -56,6 +58,17 @@ const pastIndexImports = (sources: Sources): string[] =>
       if (feature === undefined || feature === featureOf(from)) return false
       if (from === 'src/declarations.ts' && target === `src/features/${feature}/declared.ts`) return false
       return target !== `src/features/${feature}/index.ts`
+    })
+    .map(name)
+
+/** The face is all that packs have of Heliograph; of it the product knows them through their list alone. */
+const packImports = (sources: Sources): string[] =>
+  importsIn(sources)
+    .filter(({ from, target }) => {
+      const [pack, imported] = [packOf(from), packOf(target ?? '')]
+      if (pack === imported) return false
+      if (pack !== undefined) return target !== undefined
+      return from !== PACKS && imported !== undefined
     })
     .map(name)
 
@@ -118,6 +131,7 @@ t.test('the source', async (t) => {
   )
   t.same(platformImports(sources), [], 'the platform imports nothing above it')
   t.same(pastIndexImports(sources), [], 'a feature is imported through its index.ts alone')
+  t.same(packImports(sources), [], 'a pack imports nothing but heliograph/extension')
   t.same(backendImports(sources), [], 'only the platform imports pg, bullmq and ioredis')
   t.same(compositionImports(sources), [], 'no feature imports what puts the features together')
   t.same(featureCycles(sources), [], 'features do not import each other in a circle')
@@ -191,6 +205,10 @@ t.test('each rule finds who breaks it', async (t) => {
     ['src/features/presence/index.ts', `import type { R } from '../rooms/index.ts'\n`],
     ['src/features/operations/index.ts', `import { e } from '../events/index.ts'\n`],
     ['src/declarations.ts', `import { declared } from './features/apps/declared.ts'\n`],
+    ['src/packs/fax/index.ts', `import { a } from 'heliograph/extension'\nimport './paper.ts'\n`],
+    ['src/packs/fax/paper.ts', `import { b } from '../../platform/a.ts'\nimport '../pager/index.ts'\n`],
+    ['src/packs/index.ts', `import { fax } from './fax/index.ts'\n`],
+    ['src/service.ts', `import { fax } from './packs/fax/index.ts'\n`],
     ['src/config.ts', `import { declared } from './features/apps/declared.ts'\n`],
     ['src/features.ts', `import { keys } from './features/apps/keys.ts'\nimport { Queue } from 'bullmq/x'\n`],
     ['src/long.ts', 'x\n'.repeat(401)],
@@ -204,6 +222,11 @@ t.test('each rule finds who breaks it', async (t) => {
     'src/features/apps/keys.ts imports ../events/reads.ts',
     'src/config.ts imports ./features/apps/declared.ts',
     'src/features.ts imports ./features/apps/keys.ts',
+  ])
+  t.same(packImports(sources), [
+    'src/packs/fax/paper.ts imports ../../platform/a.ts',
+    'src/packs/fax/paper.ts imports ../pager/index.ts',
+    'src/service.ts imports ./packs/fax/index.ts',
   ])
   t.same(backendImports(sources), [
     'src/features/apps/keys.ts imports pg',

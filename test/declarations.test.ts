@@ -1,8 +1,10 @@
 import t from 'tap'
 import type { Declaration } from '../src/declaration.ts'
-import { declarations, declared } from '../src/declarations.ts'
+import { declarations } from '../src/declarations.ts'
+import { packs } from '../src/packs/index.ts'
+import { declared } from './helpers/declared.ts'
 
-const all: readonly Declaration[] = declarations
+const all: readonly Declaration[] = [...declarations, ...packs]
 
 const twice = (names: readonly string[]): string[] =>
   names.filter((name, index) => names.indexOf(name) !== index)

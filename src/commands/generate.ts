@@ -3,11 +3,13 @@ import { stripTypeScriptTypes } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
+import type { TProperties } from '@sinclair/typebox'
 import { format, resolveConfig } from 'prettier'
 import { buildApi } from '../api.ts'
 import { Environment, loadConfig } from '../config.ts'
 import { publishedSchema } from '../features/graphql/index.ts'
 import { asyncApi } from '../features/observation/index.ts'
+import { packs } from '../packs/index.ts'
 import { createLog } from '../platform/log.ts'
 import { describeSchema } from '../platform/postgres/describe-schema.ts'
 import { startEmbeddedPostgres } from '../platform/postgres/embedded.ts'
@@ -24,8 +26,10 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options: { check: { type: 'boolean', default: false } } })
   const dataDir = await mkdtemp(join(tmpdir(), 'heliograph-generate-'))
   const say = (): void => {}
+  const environment = { DATA_DIR: dataDir, LOG_LEVEL: 'error' }
   const service = await buildService({
-    config: loadConfig({ DATA_DIR: dataDir, LOG_LEVEL: 'error' }),
+    config: loadConfig(environment),
+    environment,
     log: createLog('error', 'generate'),
     migrate: true,
     say,
@@ -65,7 +69,12 @@ async function main(): Promise<void> {
 }
 
 function envExample(): string {
-  const settings = Object.entries(Environment.properties).map(([name, schema]) => {
+  const properties = Object.assign(
+    {},
+    Environment.properties,
+    ...packs.map(({ settings }) => settings),
+  ) as TProperties
+  const settings = Object.entries(properties).map(([name, schema]) => {
     const value = String(schema.default ?? (schema.examples as unknown[] | undefined)?.[0] ?? '')
     return `# ${schema.description}\n#${name}=${value}\n`
   })

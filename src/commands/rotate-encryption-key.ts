@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
-import { declared } from '../declarations.ts'
+import { gather } from '../declarations.ts'
+import { packs } from '../packs/index.ts'
 import { readSecret } from '../platform/data-dir.ts'
 import { checkFingerprint, recordFingerprint } from '../platform/encryption-key.ts'
 import type { Log } from '../platform/log.ts'
@@ -70,7 +71,7 @@ async function resealAll(db: Database, secrets: SecretBox, say: (text: string) =
   for (;;) {
     let changes = 0
     const unreadable: string[] = []
-    for (const sealed of declared.sealedColumns) {
+    for (const sealed of gather(packs).sealedColumns) {
       const name = `${sealed.table}.${sealed.column}`
       const result = await resealColumn(db, secrets, sealed, (looked, resealed) =>
         say(`${name}: ${looked} looked at, ${resealed} encrypted anew`),

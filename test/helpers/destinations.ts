@@ -25,13 +25,13 @@ const transform: Transform = async (expression, input) => {
 }
 
 /** What destinations get, with the loopback allowed; closed when the test ends. */
-export function destinationServices(t: Test, mail?: DestinationServices['mail']): DestinationServices {
+export function destinationServices(t: Test): DestinationServices {
   const http = createOutboundHttp(['127.0.0.0/8'])
   t.teardown(() => http.close())
   const signingKeys = {
     of: () => Promise.reject(new Error('Nothing is signed here.')),
   }
-  return { http, transform, signingKeys, mail }
+  return { http, transform, signingKeys }
 }
 
 /** An event as a destination gets it. */

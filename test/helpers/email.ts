@@ -4,7 +4,7 @@ import type {
   DestinationSettings,
   OwedEvent,
 } from '../../src/features/destinations/destination.ts'
-import { email } from '../../src/features/destinations/email.ts'
+import { email } from '../../src/packs/email/destination.ts'
 import { attempt, destinationServices, owedEvent, targetOf } from './destinations.ts'
 
 const FROM = 'Heliograph <events@helio.example>'
@@ -20,7 +20,10 @@ interface Given extends Partial<OwedEvent> {
  * @param server such as `127.0.0.1:2525` with what else belongs into the URL
  */
 export function connectEmail(t: Test, server: string, protocol = 'smtp') {
-  const destination = email.connect(destinationServices(t, { url: `${protocol}://${server}`, from: FROM }))
+  const destination = email.connect(destinationServices(t), {
+    SMTP_URL: `${protocol}://${server}`,
+    MAIL_FROM: FROM,
+  })
   return ({ settings, transformation, timeoutMs, ...event }: Given = {}): Promise<AttemptResult> =>
     destination.send(
       owedEvent(event),

@@ -2,7 +2,7 @@ import type { Test } from 'tap'
 import { request, type Dispatcher } from 'undici'
 import { buildApi } from '../../src/api.ts'
 import { loadConfig } from '../../src/config.ts'
-import { declared } from '../../src/declarations.ts'
+import { declared } from './declared.ts'
 import { createLog } from '../../src/platform/log.ts'
 import { buildService } from '../../src/service.ts'
 import type { Features } from '../../src/features.ts'
@@ -172,9 +172,11 @@ async function createRedisFor(t: Test, backend: Backend | undefined): Promise<st
 export async function startService(t: Test, options: ServiceOptions = {}): Promise<Service> {
   const databaseUrl = options.databaseUrl ?? (await createTestDatabase())
   const redisUrl = options.redisUrl ?? (await createRedisFor(t, options.backend))
-  const config = loadConfig(serviceEnvironment(databaseUrl, redisUrl, options.settings))
+  const environment = serviceEnvironment(databaseUrl, redisUrl, options.settings)
+  const config = loadConfig(environment)
   const service = await buildService({
     config,
+    environment,
     log: createLog(config.LOG_LEVEL, 'test'),
     migrate: false,
     hasLocalWorker: options.hasLocalWorker ?? false,

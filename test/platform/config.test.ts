@@ -84,8 +84,6 @@ t.test('a wrong value is named, with what it should be', async (t) => {
     SHUTDOWN_TIMEOUT_MS: ['0'],
     ALLOWED_ORIGINS: ['example.com', 'null', 'https://*.example.com'],
     TRUST_PROXY: ['true', 'proxy.example.com', '10.0.0.0/33'],
-    INQUIRIES_APP_ID: ['default', 'urn:uuid:019380f5-7a1c-7e64-9d0b-3a5f0f2c1b77'],
-    INQUIRIES_PER_MINUTE: ['0', '1.5'],
     PROCESS_LEASE_MS: ['499'],
   }
   for (const [name, values] of Object.entries(wrong)) {

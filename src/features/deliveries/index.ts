@@ -51,7 +51,6 @@ export function createDeliveries(platform: Platform, needs: Needs): Deliveries {
       http: platform.http,
       transform: platform.transformer.transform,
       signingKeys: needs.apps.signingKeys,
-      mail: config.mail,
     }),
     platform: needs.messages.platformDestination,
   }

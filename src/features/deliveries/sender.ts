@@ -1,6 +1,11 @@
 import type { Clock } from '../../platform/clock.ts'
 import type { Log } from '../../platform/log.ts'
-import type { AttemptResult, Destinations, OwedEvent } from '../destinations/index.ts'
+import {
+  destinationOf,
+  type AttemptResult,
+  type Destinations,
+  type OwedEvent,
+} from '../destinations/index.ts'
 import type { ReadSentEdges, SentEdges } from '../entities/index.ts'
 import type { ClaimedDelivery } from './claim.ts'
 import type { DeliveryQueue } from './delivery-queue.ts'
@@ -65,8 +70,7 @@ export function createSender(options: SenderOptions): Sender {
   }
 
   async function attempt(request: Request, target: SubscriptionTarget): Promise<AttemptResult> {
-    const destination = destinations[target.type]
-    if (!destination) throw new Error(`This version has no destination "${target.type}".`)
+    const destination = destinationOf(destinations, target.type)
     const events = await eventsOf(request)
     const now = clock.now()
     const how = { number: (request[0]?.attempts ?? 0) + 1, now, timeoutMs }

@@ -1,7 +1,7 @@
 import type { Static } from '@sinclair/typebox'
 import type { Clock } from '../../platform/clock.ts'
 import { newId } from '../../platform/ids.ts'
-import type { Destinations, OwedEvent } from '../destinations/index.ts'
+import { destinationOf, type Destinations, type OwedEvent } from '../destinations/index.ts'
 import { sentEdges } from '../entities/index.ts'
 import type { TestDelivery, TestResult } from './schemas.ts'
 import type { Targets } from './targets.ts'
@@ -31,8 +31,7 @@ export async function sendTest(
   { eventType = TEST_TYPE, payload = { subscriptionId, test: true } }: Static<typeof TestDelivery>,
 ): Promise<Static<typeof TestResult>> {
   const target = await targets.get(appId, subscriptionId)
-  const destination = destinations[target.type]
-  if (!destination) throw new Error(`This version has no destination "${target.type}".`)
+  const destination = destinationOf(destinations, target.type)
   const now = clock.now()
   const event: OwedEvent = {
     app_id: appId,

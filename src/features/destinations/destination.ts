@@ -93,8 +93,6 @@ export interface DestinationServices {
   http: OutboundHttp
   transform: Transform
   signingKeys: AppSigningKeys
-  /** The mail server, and the address that mail comes from; undefined when none is configured. */
-  mail: { url: string; from: string } | undefined
 }
 
 /** A kind of destination that users may choose: what its settings are, and how it is sent to. */
@@ -108,7 +106,8 @@ export interface DestinationKind<Settings extends TObject = TObject> {
    * @throws Problem `invalid-destination` for what the schema cannot say
    */
   check(settings: Static<Settings>): Static<Settings>
-  connect(services: DestinationServices): Destination
+  /** @param settings those of the environment that its extension declares */
+  connect(services: DestinationServices, settings: Readonly<Record<string, unknown>>): Destination
 }
 
 /** For kinds to say what they are with types of their own. */

@@ -1,18 +1,11 @@
-import type { DestinationKind } from './destination.ts'
-import { discord } from './discord.ts'
-import { email } from './email.ts'
-import { slack } from './slack.ts'
-import { webhook } from './webhook.ts'
-
 export { eventBody, USER_AGENT, type BodyEvent } from './body.ts'
-export { failure } from './destination.ts'
-export { createDestinationKinds, type DestinationKinds } from './kinds.ts'
-export { webhook }
+export { destinationKind, failure } from './destination.ts'
 export type {
   AppSigningKeys,
   Attempt,
   AttemptResult,
   Destination,
+  DestinationKind,
   Destinations,
   DestinationServices,
   DestinationSettings,
@@ -20,6 +13,9 @@ export type {
   Target,
 } from './destination.ts'
 export { fillIn, HIDDEN, hide, reveal, type HiddenSettings } from './hidden.ts'
-
-/** The kinds that there always are: a new one is a file and a place here. */
-export const KINDS: readonly DestinationKind[] = [webhook, slack, discord, email]
+export { createDestinationKinds, destinationOf, type DestinationKinds } from './kinds.ts'
+export { postJson } from './post-json.ts'
+export { fitted, indented, LONE_BACKTICK, titledBlock } from './text-of.ts'
+export { badResult, transformed } from './transformed.ts'
+export { destinationUrl } from './url.ts'
+export { webhook } from './webhook.ts'

@@ -3,6 +3,7 @@ import type { Platform } from '../../platform.ts'
 import { createAppender, type Appender, type OnCommitted } from './append/appender.ts'
 import { createRoutingCache } from './append/routing.ts'
 import { appendRoutes } from './append-routes.ts'
+import { createListeners, type Listeners } from './listeners.ts'
 import { createLogTail, type LogTail } from './live/log-tail.ts'
 import { streamRoutes } from './live/stream-routes.ts'
 import { createEventReader, type EventReader } from './reads.ts'
@@ -14,11 +15,12 @@ import { createEventTypeService, type EventTypeService } from './types/service.t
 export { CloudEvent } from './cloud-events/schema.ts'
 export type { Appended } from './append/appended.ts'
 export type { Appender, OwedDelivery } from './append/appender.ts'
-export type { NewEvent } from './append/prepare.ts'
+export type { Edge, NewEvent } from './append/prepare.ts'
 export { APPEND_PROBLEMS } from './append-routes.ts'
 export { eventJson, type EventState, type StoredEvent } from './event.ts'
 export type { EventFilter } from './list/filter.ts'
 export type { Observer, Slice } from './live/app-tail.ts'
+export { toExtensionEvent, type ExtensionEvent, type ListenerOptions, type OnEvent } from './listeners.ts'
 export type { LogTail } from './live/log-tail.ts'
 export { answered, EVENT_SCHEMAS, sendAppended } from './replies.ts'
 export { refuseReserved } from './reserved.ts'
@@ -34,6 +36,8 @@ export interface Events extends Feature {
   eventReader: EventReader
   eventTypes: EventTypeService
   logTail: LogTail
+  /** Those who are told of each event of this process. */
+  listeners: Listeners
   /** Has a listener told of every commit of this process, right after it. It must not throw. */
   onCommitted(listener: OnCommitted): void
 }
@@ -44,7 +48,8 @@ export function createEvents({ pool, db, bus, log, clock, config, declared }: Pl
   const eventTypes = createEventTypeService(db, globalTypes)
   const eventReader = createEventReader(db, pool, eventTypes, config.publicUrl)
   const logTail = createLogTail(eventReader, bus, log)
-  const listeners: OnCommitted[] = [(stored) => logTail.stored(stored)]
+  const listeners = createListeners(log)
+  const followers: OnCommitted[] = [(stored) => logTail.stored(stored)]
   const appender = createAppender({
     pool,
     db,
@@ -53,15 +58,17 @@ export function createEvents({ pool, db, bus, log, clock, config, declared }: Pl
     autoRegister: config.AUTO_REGISTER_EVENT_TYPES,
     graceMs: config.DELIVERY_GRACE_MS,
     onCommitted(stored, owed) {
-      for (const listener of listeners) listener(stored, owed)
+      for (const follower of followers) follower(stored, owed)
     },
+    afterAppend: (stored) => listeners.tell(stored),
   })
   return {
     appender,
     eventReader,
     eventTypes,
     logTail,
-    onCommitted: (listener) => void listeners.push(listener),
+    listeners,
+    onCommitted: (listener) => void followers.push(listener),
     async routes(app) {
       const { MAX_PAYLOAD_BYTES, MAX_BATCH_BYTES } = config
       const limits = { maxPayloadBytes: MAX_PAYLOAD_BYTES, maxBatchBytes: MAX_BATCH_BYTES }
@@ -71,6 +78,7 @@ export function createEvents({ pool, db, bus, log, clock, config, declared }: Pl
       await app.register(streamRoutes(logTail))
     },
     async close() {
+      await listeners.idle()
       await appender.idle()
       logTail.close()
     },

@@ -2,8 +2,8 @@ import { compileWhenUsed, type Validate } from '../../platform/json-schema/json-
 import { Problem } from '../../platform/http/problems.ts'
 import { readUrl } from '../../platform/http/urls.ts'
 import { faultOfSecret } from '../../platform/signing.ts'
-import type { Account } from './drivers/driver.ts'
-import type { Drivers } from './drivers/drivers.ts'
+import type { Account } from './driver.ts'
+import type { Drivers } from './drivers.ts'
 
 /** Settings that requests go to. */
 const ADDRESSES: Record<string, typeof readUrl> = {

@@ -7,7 +7,7 @@ import { drop, type Download, type Downloader } from '../../platform/outbound/do
 import { OutboundError, toOutboundError } from '../../platform/outbound/http.ts'
 import type { FileService, FileSource } from '../entities/index.ts'
 import type { ConnectionService, OpenConnection } from './connections.ts'
-import { NoContentError } from './drivers/driver.ts'
+import { NoContentError } from './driver.ts'
 
 /** Contents that one process fetches at once. */
 const MAX_UNDER_WAY = 200

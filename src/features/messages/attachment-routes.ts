@@ -30,6 +30,7 @@ export const attachmentRoutes =
             },
             [
               'validation-failed',
+              'conflict',
               'not-found',
               'content-unavailable',
               'content-gone',

@@ -1,6 +1,6 @@
 import { readUrl } from '../../platform/http/urls.ts'
 import type { PlatformFile } from '../entities/index.ts'
-import type { IncomingAttachment } from './drivers/driver.ts'
+import type { IncomingAttachment } from './driver.ts'
 import { isId } from './reading.ts'
 
 const MAX_NAME_LENGTH = 255

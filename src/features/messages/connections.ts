@@ -16,8 +16,8 @@ import {
   updateAddressed,
 } from '../subscriptions/index.ts'
 import { createAccountCheck } from './accounts.ts'
-import type { Account, PlatformDriver } from './drivers/driver.ts'
-import type { Drivers } from './drivers/drivers.ts'
+import type { Account, PlatformDriver } from './driver.ts'
+import type { Drivers } from './drivers.ts'
 import type { ConnectionSchemas, PlatformConnectionChange } from './schemas.ts'
 
 type ConnectionBody = Static<ConnectionSchemas['PlatformConnection']>

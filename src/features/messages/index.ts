@@ -9,7 +9,7 @@ import { createRecognizer, type Identities } from '../identities/index.ts'
 import { createAttachmentContents } from './attachment-content.ts'
 import { attachmentRoutes } from './attachment-routes.ts'
 import { createConnectionService, type ConnectionService } from './connections.ts'
-import type { Drivers } from './drivers/drivers.ts'
+import type { Drivers } from './drivers.ts'
 import { createPlatformDestination } from './platform-destination.ts'
 import { createMessageReceiver } from './receiving.ts'
 import { messageRoutes } from './routes.ts'
@@ -18,8 +18,35 @@ import { createMessageSender, type MessageSender } from './sending.ts'
 import { webhookRoutes } from './webhook-routes.ts'
 
 export type { ConnectionService } from './connections.ts'
-export { createDrivers, type Drivers } from './drivers/drivers.ts'
-export { DRIVERS } from './drivers/index.ts'
+export { ApiUrl, HeaderToken } from './api-settings.ts'
+export {
+  asDouble,
+  headerOf,
+  isHmac,
+  isObject,
+  jsonOf,
+  mediaKind,
+  NoContentError,
+  nothing,
+  readBody,
+  readEach,
+  timeAt,
+  UnreadableError,
+} from './driver.ts'
+export type {
+  Fetching,
+  Incoming,
+  IncomingAttachment,
+  IncomingMessage,
+  IncomingReport,
+  IncomingRequest,
+  MessageContent,
+  PlatformDriver,
+  SendAnswer,
+  WantedAttachment,
+} from './driver.ts'
+export { createDrivers, type Drivers } from './drivers.ts'
+export { MESSAGE_KINDS, type MessageKind, type MessageParts } from './message-content.ts'
 export { NewMessage, type ConnectionSchemas } from './schemas.ts'
 export type { MessageSender } from './sending.ts'
 

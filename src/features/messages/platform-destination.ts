@@ -4,8 +4,8 @@ import type { Database } from '../../platform/postgres/pool.ts'
 import { failure, type AttemptResult, type Destination, type OwedEvent } from '../destinations/index.ts'
 import { messageReport, type Appender } from '../events/index.ts'
 import { webhookUrl, type PlatformDestination } from './connections.ts'
-import type { Account, OutgoingMessage, SendAnswer } from './drivers/driver.ts'
-import type { Drivers } from './drivers/drivers.ts'
+import type { Account, OutgoingMessage, SendAnswer } from './driver.ts'
+import { platformIsOff, type Drivers } from './drivers.ts'
 import { isId } from './reading.ts'
 
 /** How much of an answer is read and kept with the attempt. */
@@ -64,6 +64,8 @@ export function createPlatformDestination(options: {
       const { platform, settings } = target.settings as PlatformDestination
       const [secret = ''] = target.secrets
       const account: Account = { settings, credentials: JSON.parse(secret) as Account['credentials'] }
+      const driver = drivers.find(platform)
+      if (!driver) return failure(platformIsOff(platform), { ownFault: true })
       const { to, sentAs } = await lookUp(delivery)
       if (sentAs !== undefined) return SENT_BEFORE
       if (to === undefined) return failure('The recipient was deleted.', { final: true })
@@ -78,7 +80,6 @@ export function createPlatformDestination(options: {
         edges: delivery.edges,
         webhookUrl: publicUrl === undefined ? undefined : webhookUrl(publicUrl, delivery.subscription_id),
       }
-      const driver = drivers.of(platform)
       let response: OutboundResponse
       try {
         const { url, headers, body } = driver.send(outgoing, account, now)

@@ -13,7 +13,7 @@ import {
   type IncomingRequest,
   type PlatformDriver,
   type SkippedItem,
-} from './drivers/driver.ts'
+} from './driver.ts'
 
 /** As drivers give them: events that they are about are looked up later. */
 const PARTS = { ...MESSAGE_PARTS, reaction: Type.Omit(MESSAGE_PARTS.reaction, ['event_id']) }

@@ -7,13 +7,7 @@ import { messageReport, type Appender, type EventReader, type NewEvent } from '.
 import { findLinkCode, type LinkCodeService, type Recognize } from '../identities/index.ts'
 import { keptFiles } from './attachments.ts'
 import type { OpenConnection } from './connections.ts'
-import type {
-  Incoming,
-  IncomingMessage,
-  IncomingReport,
-  IncomingRequest,
-  SkippedItem,
-} from './drivers/driver.ts'
+import type { Incoming, IncomingMessage, IncomingReport, IncomingRequest, SkippedItem } from './driver.ts'
 import { isId, readWebhook, skippedEvent } from './reading.ts'
 
 interface Inbound {

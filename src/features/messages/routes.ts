@@ -36,7 +36,7 @@ export const messageRoutes =
               200: answered('A repeat: the message that is there already.', ref(Event)),
               201: answered('Taken; it is sent from now on.', ref(Event)),
             },
-            [...APPEND_PROBLEMS, 'not-found'],
+            [...APPEND_PROBLEMS, 'not-found', 'conflict'],
           ),
         },
       },

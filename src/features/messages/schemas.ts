@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { bodyExamples, EXAMPLE_ID, EXAMPLE_TIME, Text, Timestamp, Uuid } from '../../platform/http/schemas.ts'
-import type { Drivers } from './drivers/drivers.ts'
+import type { Drivers } from './drivers.ts'
 
 const Settings = Type.Record(Type.String(), Type.String(), {
   description: 'What the platform needs to know, secrets apart.',
@@ -39,7 +39,12 @@ export const PlatformConnectionChange = Type.Partial(Type.Object(fields), {
 
 /** What of connections depends on the platforms that there are. */
 export function connectionSchemas({ all }: Drivers) {
-  const Platform = Type.String({ enum: all.map(({ platform }) => platform), examples: ['whatsapp'] })
+  const platforms = all.map(({ platform }) => platform)
+  const Platform = Type.String(
+    all.length === 0
+      ? { not: {}, description: 'No platform is on (PACKS).' }
+      : { enum: platforms, examples: ['whatsapp'] },
+  )
 
   const PlatformConnection = Type.Object(
     {
@@ -108,11 +113,13 @@ export function connectionSchemas({ all }: Drivers) {
         credentials: { secret: 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw' },
       },
     }),
-    allOf: all.map(({ platform, settings, credentials }) => ({
-      if: { properties: { platform: { const: platform } }, required: ['platform'] },
-      // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's word, in an object that nobody awaits
-      then: { properties: { settings, credentials } },
-    })),
+    ...(all.length > 0 && {
+      allOf: all.map(({ platform, settings, credentials }) => ({
+        if: { properties: { platform: { const: platform } }, required: ['platform'] },
+        // oxlint-disable-next-line unicorn/no-thenable -- JSON Schema's word, in an object that nobody awaits
+        then: { properties: { settings, credentials } },
+      })),
+    }),
   })
 
   const PlatformConnectionQuery = Type.Object({

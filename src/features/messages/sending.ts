@@ -3,7 +3,7 @@ import { Problem } from '../../platform/http/problems.ts'
 import type { PlatformUserService } from '../entities/index.ts'
 import type { Appended, Appender } from '../events/index.ts'
 import type { ConnectionService } from './connections.ts'
-import type { Drivers } from './drivers/drivers.ts'
+import type { Drivers } from './drivers.ts'
 import type { NewMessageBody } from './schemas.ts'
 
 /**

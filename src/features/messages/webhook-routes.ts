@@ -63,7 +63,7 @@ export const webhookRoutes =
                 { description: 'Its challenge.' },
               ),
             },
-            ['validation-failed', 'invalid-signature', 'not-found'],
+            ['validation-failed', 'invalid-signature', 'not-found', 'conflict'],
           ),
         },
       },
@@ -103,6 +103,7 @@ export const webhookRoutes =
             },
             [
               'validation-failed',
+              'conflict',
               'payload-too-large',
               'unsupported-media-type',
               'invalid-signature',

@@ -37,6 +37,6 @@ export function createSubscriptions(
   return {
     subscriptions,
     subscriptionSwitch,
-    routes: subscriptionRoutes(subscriptions, subscriptionSwitch, subscriptionSchemas(destinations.form)),
+    routes: subscriptionRoutes(subscriptions, subscriptionSwitch, subscriptionSchemas(destinations)),
   }
 }

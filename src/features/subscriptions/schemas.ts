@@ -74,14 +74,17 @@ export const newSubscriptionFields = <Destination extends TSchema>(destination: 
   ...Type.Partial(Type.Object(OPTIONS)).properties,
 })
 
-/** @param destination settings of any kind of destination that users may choose */
-export function subscriptionSchemas(destination: TUnsafe<DestinationSettings>) {
+/**
+ * @param form settings of any kind of destination that users may choose
+ * @param shown the same, of kinds that are off too
+ */
+export function subscriptionSchemas({ form, shown }: Record<'form' | 'shown', TUnsafe<DestinationSettings>>) {
   const Subscription = Type.Object(
     {
       id: Uuid(),
       name: Type.String({ examples: ['warehouse'] }),
       eventPatterns: EventPatterns,
-      destination,
+      destination: shown,
       ...OPTIONS,
       status: Type.Union([Type.Literal('enabled'), Type.Literal('disabled')], {
         description: 'What a disabled subscription is owed is kept, and delivered once it is enabled again.',
@@ -129,7 +132,7 @@ export function subscriptionSchemas(destination: TUnsafe<DestinationSettings>) {
 
   const NewSubscription = Type.Object(
     {
-      ...newSubscriptionFields(destination),
+      ...newSubscriptionFields(form),
     },
     {
       additionalProperties: false,

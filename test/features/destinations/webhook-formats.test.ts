@@ -183,7 +183,7 @@ t.test('a batch with an event that cannot be transformed keeps nothing back from
 t.test('a transformation that had no turn is tried again', async (t) => {
   const transformer = createTransformer({ waiting: 1, processes: 1 })
   const receiver = await startReceiver(t)
-  const destination = webhook.connect({ ...destinationServices(t), transform: transformer.transform })
+  const destination = webhook.connect({ ...destinationServices(t), transform: transformer.transform }, {})
   const settings = { type: 'webhook', url: receiver.url, signatures: ['v1'] }
   const target = { settings, secrets: [`whsec_${'A'.repeat(32)}`], transformation: '"x"' }
   const waiting = Promise.all(

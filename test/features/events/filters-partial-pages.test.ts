@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { declared } from '../../../src/declarations.ts'
+import { declared } from '../../helpers/declared.ts'
 import { MAX_LOOKED_AT } from '../../../src/features/events/list/query.ts'
 import { createEventReader } from '../../../src/features/events/reads.ts'
 import { createGlobalTypes } from '../../../src/features/events/types/global-types.ts'

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { declared } from '../../../src/declarations.ts'
+import { declared } from '../../helpers/declared.ts'
 import type { Scope } from '../../../src/platform/http/auth.ts'
 import { startHttpPlatform } from '../../helpers/platforms/http.ts'
 import { connect } from '../../helpers/platforms/messenger.ts'

@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap'
-import { slack } from '../../../src/features/messages/drivers/slack.ts'
-import { twilio } from '../../../src/features/messages/drivers/twilio.ts'
+import { slack } from '../../../src/packs/slack/platform.ts'
+import { twilio } from '../../../src/packs/twilio/platform.ts'
 import { PLATFORMS } from '../../helpers/platforms/all.ts'
 import { startHttpPlatform } from '../../helpers/platforms/http.ts'
 import { connect, deliver, type Webhook } from '../../helpers/platforms/messenger.ts'

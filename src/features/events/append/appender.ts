@@ -3,7 +3,7 @@ import { Problem } from '../../../platform/http/problems.ts'
 import { isDataError, isUniqueViolation } from '../../../platform/postgres/errors.ts'
 import { executorIn, type Database, type Pool } from '../../../platform/postgres/pool.ts'
 import type { EventTypeService } from '../types/service.ts'
-import { roomsIn, type StoredEvents } from '../event.ts'
+import { roomsIn, type StoredEvent, type StoredEvents } from '../event.ts'
 import type { Appended, AppendedEvent, Outcome } from './appended.ts'
 import { refuseUnknownOrigins } from './origins.ts'
 import {
@@ -79,6 +79,8 @@ export interface AppenderOptions {
   autoRegister: boolean
   graceMs: number
   onCommitted: OnCommitted
+  /** Told of what an append or a change stored, before it resolves. Must not reject. */
+  afterAppend(events: readonly StoredEvent[]): Promise<void>
 }
 
 interface Request {
@@ -238,7 +240,9 @@ export function createAppender(options: AppenderOptions): Appender {
         if (!prepared) continue
         const outcome = await batcher.add(prepared)
         if (outcome instanceof Problem) throw outcome
-        if (outcome !== 'again') return outcome
+        if (outcome === 'again') continue
+        await options.afterAppend(newIn(outcome.events))
+        return outcome
       }
       throw neverCurrent()
     },
@@ -260,6 +264,7 @@ export function createAppender(options: AppenderOptions): Appender {
             deliveries.map((delivery) => ({ appId, ...delivery })),
           )
           options.onCommitted([{ appId, events: stored.events.map(({ event }) => event) }], owed)
+          await options.afterAppend(newIn(stored.events))
           return { events: stored.events, result: stored.result }
         }
         routings.drop(appId, routing)
@@ -300,6 +305,10 @@ export function createAppender(options: AppenderOptions): Appender {
 
 /** Undoes a transaction whose events were prepared with a routing that is out of date. */
 class OutOfDate extends Error {}
+
+/** Those of some events that were not there before. */
+const newIn = (events: readonly AppendedEvent[]): StoredEvent[] =>
+  events.flatMap(({ event, state }) => (state ? [event] : []))
 
 const neverCurrent = (): Problem =>
   new Problem('overloaded', 'Types or subscriptions of the app changed all the while. Nothing was stored.')
