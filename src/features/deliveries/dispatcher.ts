@@ -222,7 +222,9 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     const sequences = toSequences(fed.deliveries, fed.batchSize)
     let left = sequences.length
     endOlderHold(lane, run)
+    const [first] = fed.deliveries
     try {
+      if (fed.pace && first) await sender.prepare(lane, first)
       await runAll(lane, sequences, {
         ...run,
         isFed: true,

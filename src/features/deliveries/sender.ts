@@ -45,6 +45,8 @@ export interface Sent {
 
 /** Makes attempts, records what came of them, queues the retries and follows the health of the endpoints. */
 export interface Sender {
+  /** Looks up what a request needs: one that is to start at a certain time must not wait for it then. */
+  prepare(lane: Lane, request: ClaimedDelivery): Promise<void>
   /**
    * Makes one attempt with the deliveries of a request.
    *
@@ -205,6 +207,10 @@ export function createSender(options: SenderOptions): Sender {
   }
 
   const sender: Sender = {
+    async prepare(lane, { subscription_version: version }) {
+      await targets.get(lane.appId, lane.subscriptionId, version)
+    },
+
     report,
     endProbe,
 
