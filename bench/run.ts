@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { onStopSignal } from '../src/platform/stop-signal.ts'
+import { onStopSignal } from '../src/platform/process/stop-signal.ts'
 import { delivery } from './delivery.ts'
 import { fanout } from './fanout.ts'
 import { growth } from './growth.ts'

@@ -1,8 +1,8 @@
 import { loadConfig, readEnvironment, type Config } from './config.ts'
-import { createLog, type Log } from './platform/log.ts'
+import { createLog, type Log } from './platform/log/log.ts'
 import { startEmbeddedPostgres } from './platform/postgres/embedded.ts'
 import { ConfigError } from './platform/settings.ts'
-import { onStopSignal } from './platform/stop-signal.ts'
+import { onStopSignal } from './platform/process/stop-signal.ts'
 import type { ServingRole } from './serve.ts'
 import { createStopper } from './stopper.ts'
 

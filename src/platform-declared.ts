@@ -1,9 +1,9 @@
 import { Type, type Static, type TObject } from '@sinclair/typebox'
 import type { Declaration } from './declaration.ts'
-import { isLoopback, LOOPBACK_CIDRS, parseAddresses, parseCidrs } from './platform/addresses.ts'
+import { isLoopback, LOOPBACK_CIDRS, parseAddresses, parseCidrs } from './platform/outbound/addresses.ts'
 import { checkOrigins } from './platform/http/origins.ts'
-import { LOG_LEVELS } from './platform/log.ts'
-import { parseRedisAddress, type RedisAddress } from './platform/redis-address.ts'
+import { LOG_LEVELS } from './platform/log/log.ts'
+import { parseRedisAddress, type RedisAddress } from './platform/redis/address.ts'
 import { ConfigError, milliseconds, withName } from './platform/settings.ts'
 
 /** 32 bytes in base64. */

@@ -1,5 +1,5 @@
 import type { Config } from './config.ts'
-import type { Log } from './platform/log.ts'
+import type { Log } from './platform/log/log.ts'
 
 /** Extra time for closing connections and the embedded Postgres after what was under way is done. */
 const CLOSE_MARGIN_MS = 15_000

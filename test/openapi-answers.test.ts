@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { sql } from 'kysely'
 import t from 'tap'
-import { signedHeaders } from '../src/platform/signing.ts'
+import { signedHeaders } from '../src/platform/secrets/signing.ts'
 import { HTTP_SECRET, httpConnection, TWILIO_CONNECTION, WHATSAPP_CONNECTION } from './helpers/connections.ts'
 import { createAnswerCheck, operationsOf, WITHOUT_PROBLEMS, type OpenApiDocument } from './helpers/openapi.ts'
 import { startReceiver } from './helpers/receiver.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { signedHeaders } from '../src/platform/signing.ts'
+import { signedHeaders } from '../src/platform/secrets/signing.ts'
 import { HTTP_SECRET, WHATSAPP_CONNECTION } from './helpers/connections.ts'
 import { openEventStream } from './helpers/observer.ts'
 import { createAnswerCheck, type Json, type OpenApiDocument, type Operation } from './helpers/openapi.ts'

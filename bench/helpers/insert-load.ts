@@ -1,6 +1,6 @@
 import { createHistogram } from 'node:perf_hooks'
 import pg from 'pg'
-import { newId } from '../../src/platform/ids.ts'
+import { newId } from '../../src/platform/identifiers/ids.ts'
 import { pgArray } from '../../src/platform/postgres/arrays.ts'
 import { EVENT_TYPE, numbers, payload } from '../lib/events.ts'
 import { serve } from '../lib/serve.ts'

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import pg from 'pg'
 import { Client, Pool, request } from 'undici'
-import { newId } from '../../src/platform/ids.ts'
+import { newId } from '../../src/platform/identifiers/ids.ts'
 import { EVENT_TYPE, payload } from '../lib/events.ts'
 import { serve } from '../lib/serve.ts'
 

@@ -1,6 +1,6 @@
 import { createHistogram } from 'node:perf_hooks'
 import type pg from 'pg'
-import { createLog } from '../../src/platform/log.ts'
+import { createLog } from '../../src/platform/log/log.ts'
 import { createPool } from '../../src/platform/postgres/pool.ts'
 import { numbers } from '../lib/events.ts'
 import type { RecordedStatement } from '../lib/recording.ts'

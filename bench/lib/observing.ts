@@ -1,5 +1,5 @@
 import { SSE, WEBSOCKET } from '../../src/features/observation/live/encoding.ts'
-import { newId } from '../../src/platform/ids.ts'
+import { newId } from '../../src/platform/identifiers/ids.ts'
 import type { BareServer, Transport } from '../helpers/bare-server.ts'
 import type { Observers, Opening } from '../helpers/observers.ts'
 import { createApp } from './app.ts'

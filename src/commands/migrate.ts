@@ -1,9 +1,9 @@
 import type { Config } from '../config.ts'
-import type { Log } from '../platform/log.ts'
+import type { Log } from '../platform/log/log.ts'
 import { migrate } from '../platform/postgres/migrate.ts'
 import { neededPostgres } from '../platform/postgres/needed.ts'
 import { createDatabase, createPool } from '../platform/postgres/pool.ts'
-import { untilReachable } from '../platform/reachable.ts'
+import { untilReachable } from '../platform/process/reachable.ts'
 
 /** `npm run migrate`: brings the database of DATABASE_URL to this version, once, before processes that use it start. */
 export async function runMigrate(config: Config, log: Log, say: (text: string) => void): Promise<void> {

@@ -4,12 +4,12 @@ import type { Feature } from '../feature.ts'
 import type { DestinationKind } from '../features/destinations/index.ts'
 import type { Edge, ExtensionEvent, ListenerOptions, OnEvent } from '../features/events/index.ts'
 import type { PlatformDriver } from '../features/messages/index.ts'
-import type { Clock } from '../platform/clock.ts'
+import type { Clock } from '../platform/time/clock.ts'
 import type { RateLimits } from '../platform/http/rate-limits.ts'
-import type { Log } from '../platform/log.ts'
+import type { Log } from '../platform/log/log.ts'
 import type { OutboundHttp } from '../platform/outbound/http.ts'
 import type { Database } from '../platform/postgres/pool.ts'
-import type { SnowflakeIds } from '../platform/snowflake-ids.ts'
+import type { SnowflakeIds } from '../platform/identifiers/snowflake-ids.ts'
 
 /** An event to be appended. */
 export interface EventInput {

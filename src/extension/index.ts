@@ -44,12 +44,12 @@ export {
   SNOWFLAKE_FORM,
   timeOfSnowflake,
   type SnowflakeIds,
-} from '../platform/snowflake-ids.ts'
+} from '../platform/identifiers/snowflake-ids.ts'
 
 // Secrets and signatures
-export { redacted } from '../platform/redacted.ts'
-export { sameDigest, sha256 } from '../platform/secrets.ts'
-export { signedHeaders, verifySigned } from '../platform/signing.ts'
+export { redacted } from '../platform/secrets/redacted.ts'
+export { sameDigest, sha256 } from '../platform/secrets/secret-box.ts'
+export { signedHeaders, verifySigned } from '../platform/secrets/signing.ts'
 
 // Requests to other places
 export { drop, textOf, type Download } from '../platform/outbound/download.ts'
@@ -74,7 +74,7 @@ export {
 export type { Transform } from '../platform/transformation/transformation.ts'
 
 // Messaging platforms
-export { isNumber } from '../platform/exact-numbers.ts'
+export { isNumber } from '../platform/json/exact-numbers.ts'
 export {
   ApiUrl,
   asDouble,

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { readArguments } from '../../src/commands/listen/arguments.ts'
-import { faultOfSecret, newSigningSecret } from '../../src/platform/signing.ts'
+import { faultOfSecret, newSigningSecret } from '../../src/platform/secrets/signing.ts'
 import { startListening } from '../helpers/listening.ts'
 
 const KEY = 'hg_key_of_the_tests'

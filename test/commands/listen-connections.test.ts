@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import t, { type Test } from 'tap'
 import { followLog } from '../../src/commands/listen/live-log.ts'
 import { createServiceClient } from '../../src/commands/listen/service-client.ts'
-import { newId } from '../../src/platform/ids.ts'
+import { newId } from '../../src/platform/identifiers/ids.ts'
 import {
   encodeComment,
   encodeId,

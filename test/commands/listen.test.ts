@@ -1,6 +1,6 @@
 import { Webhook } from 'standardwebhooks'
 import t from 'tap'
-import { newSigningSecret } from '../../src/platform/signing.ts'
+import { newSigningSecret } from '../../src/platform/secrets/signing.ts'
 import { startListening } from '../helpers/listening.ts'
 import { startReceiver, type Received } from '../helpers/receiver.ts'
 import { ADMIN_KEY, call, startService, type Client } from '../helpers/service.ts'

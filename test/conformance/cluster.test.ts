@@ -1,5 +1,5 @@
 import t from 'tap'
-import { REDIS_PREFIX } from '../../src/platform/redis.ts'
+import { REDIS_PREFIX } from '../../src/platform/redis/redis.ts'
 import { createTestDatabase } from '../helpers/environment.ts'
 import { observe } from '../helpers/observer.ts'
 import { startReceiver } from '../helpers/receiver.ts'

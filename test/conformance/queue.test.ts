@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Consumer, Queues } from '../../src/platform/queue/port.ts'
-import { REDIS_PREFIX } from '../../src/platform/redis.ts'
+import { REDIS_PREFIX } from '../../src/platform/redis/redis.ts'
 import { PREPARE } from '../helpers/backends.ts'
 import { ALL_BACKENDS } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'

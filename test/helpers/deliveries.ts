@@ -1,4 +1,4 @@
-import { newId } from '../../src/platform/ids.ts'
+import { newId } from '../../src/platform/identifiers/ids.ts'
 import type { Pool } from '../../src/platform/postgres/pool.ts'
 
 /** Where a delivery stands. */

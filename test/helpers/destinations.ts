@@ -7,7 +7,7 @@ import type {
   Target,
 } from '../../src/features/destinations/destination.ts'
 import { sentEdges } from '../../src/features/entities/index.ts'
-import { parseExactly } from '../../src/platform/exact-numbers.ts'
+import { parseExactly } from '../../src/platform/json/exact-numbers.ts'
 import { createOutboundHttp } from '../../src/platform/outbound/http.ts'
 import { compileIsolated } from '../../src/platform/transformation/isolated-jsonata.ts'
 import { TransformationError, type Transform } from '../../src/platform/transformation/transformation.ts'

@@ -1,13 +1,13 @@
 import type { Emitter, Presence } from '../../src/features/observation/contracts.ts'
-import { createEmitter } from '../../src/features/observation/emitter.ts'
-import { createPresence } from '../../src/features/observation/presence.ts'
+import { createEmitter } from '../../src/features/observation/publishing/emitter.ts'
+import { createPresence } from '../../src/features/observation/presence/presence.ts'
 import type { Bus } from '../../src/platform/bus/port.ts'
 import { createPostgresBus, createRedisBus } from '../../src/platform/bus/relay.ts'
-import { parseRedisAddress } from '../../src/platform/redis-address.ts'
-import { createLog } from '../../src/platform/log.ts'
+import { parseRedisAddress } from '../../src/platform/redis/address.ts'
+import { createLog } from '../../src/platform/log/log.ts'
 import { QUEUE_SCHEMA } from '../../src/platform/postgres/migrate.ts'
 import { createDatabase, createPool, type Database } from '../../src/platform/postgres/pool.ts'
-import { createProcessLease, type ProcessLease } from '../../src/platform/process-lease.ts'
+import { createProcessLease, type ProcessLease } from '../../src/platform/process/lease.ts'
 
 export interface LiveProcess {
   db: Database

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { canonicalJson } from '../../src/platform/canonical-json.ts'
+import { canonicalJson } from '../../src/platform/json/canonical-json.ts'
 
 /**
  * The language of payload filters once more, written plainly to compare with: nothing is compiled, and

@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import { loadConfig } from '../../config.ts'
 import { ConfigError } from '../../platform/settings.ts'
 import { PATTERN_FORM } from '../../features/matching/index.ts'
-import { faultOfSecret, newSigningSecret } from '../../platform/signing.ts'
+import { faultOfSecret, newSigningSecret } from '../../platform/secrets/signing.ts'
 import { keptDefaultKey } from '../../features/apps/index.ts'
 
 const DEFAULT_SERVICE = 'http://127.0.0.1:3000'

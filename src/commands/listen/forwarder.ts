@@ -1,6 +1,6 @@
 import { eventBody, USER_AGENT, type BodyEvent } from '../../features/destinations/index.ts'
 import { createOutboundHttp, OutboundError } from '../../platform/outbound/http.ts'
-import { signedHeaders } from '../../platform/signing.ts'
+import { signedHeaders } from '../../platform/secrets/signing.ts'
 import type { ListenOptions } from './arguments.ts'
 
 /** The machine is the user's own, and so is what it may reach. */

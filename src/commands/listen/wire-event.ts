@@ -2,8 +2,8 @@ import { Type } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import type { BodyEvent } from '../../features/destinations/index.ts'
 import { sentEdges } from '../../features/entities/index.ts'
-import { isUuid } from '../../platform/ids.ts'
-import { memberSlice } from '../../platform/json-slices.ts'
+import { isUuid } from '../../platform/identifiers/ids.ts'
+import { memberSlice } from '../../platform/json/slices.ts'
 
 const WireEvent = Type.Object({
   id: Type.String(),

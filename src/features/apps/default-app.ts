@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { AppService } from './service.ts'
-import { keepSecret, readSecret } from '../../platform/data-dir.ts'
+import { keepSecret, readSecret } from '../../platform/secrets/data-dir.ts'
 
 export const DEFAULT_APP_FILE = 'default-app.json'
 

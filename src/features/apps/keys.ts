@@ -5,7 +5,7 @@ import type { Bus } from '../../platform/bus/port.ts'
 import type { AppKey } from '../../platform/http/auth.ts'
 import { createMicroBatcher } from '../../platform/micro-batcher.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
-import { randomSecret, sameDigest, sha256 } from '../../platform/secrets.ts'
+import { randomSecret, sameDigest, sha256 } from '../../platform/secrets/secret-box.ts'
 import { declared } from './declared.ts'
 
 /** How long a process may go on accepting a key after another one revoked it, if the bus lost the message. */

@@ -1,7 +1,7 @@
 import type { Database } from '../../platform/postgres/pool.ts'
 import { notFound } from '../../platform/http/problems.ts'
 import { toPage, type Page } from '../../platform/http/pagination.ts'
-import { newId } from '../../platform/ids.ts'
+import { newId } from '../../platform/identifiers/ids.ts'
 import { newKey, type KeyFinder } from './keys.ts'
 
 const FIRST_KEY_NAME = 'first key'

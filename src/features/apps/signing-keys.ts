@@ -1,12 +1,12 @@
 import type { KeyObject } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { sql, type Selectable } from 'kysely'
-import type { Clock } from '../../platform/clock.ts'
+import type { Clock } from '../../platform/time/clock.ts'
 import { notFound } from '../../platform/http/problems.ts'
-import { newId } from '../../platform/ids.ts'
+import { newId } from '../../platform/identifiers/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { AppSigningKeys } from '../../platform/postgres/tables.ts'
-import type { SecretBox } from '../../platform/secrets.ts'
+import type { SecretBox } from '../../platform/secrets/secret-box.ts'
 import {
   newSigningKey,
   privateKeyText,
@@ -14,7 +14,7 @@ import {
   publicKeyText,
   readPrivateKey,
   signingJwk,
-} from '../../platform/signing.ts'
+} from '../../platform/secrets/signing.ts'
 import { keyContext } from './signing-key-context.ts'
 
 /** How long a process may go on signing with the keys it knows after another one rotated them. */

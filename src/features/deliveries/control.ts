@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { notFound, Problem } from '../../platform/http/problems.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
-import type { DeliveryQueue } from './delivery-queue.ts'
+import type { DeliveryQueue } from './dispatch/delivery-queue.ts'
 
 /** What a person does to a single delivery. */
 export function createDeliveryControl({

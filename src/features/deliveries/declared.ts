@@ -1,6 +1,6 @@
 import { Type } from '@sinclair/typebox'
 import type { Declaration } from '../../declaration.ts'
-import { parseDurations } from '../../platform/durations.ts'
+import { parseDurations } from '../../platform/time/durations.ts'
 import { ConfigError, milliseconds, withName } from '../../platform/settings.ts'
 
 interface DeliverySettings {

@@ -5,7 +5,7 @@ import { ID_CURSOR, pageOf, pageQuery, pageSize, readCursor } from '../../platfo
 import { ref, responses, Uuid } from '../../platform/http/schemas.ts'
 import type { EventReader } from '../events/index.ts'
 import type { DeliveryControl } from './control.ts'
-import type { DeliveryReader } from './reads.ts'
+import type { DeliveryReader } from './reading/reads.ts'
 import { Attempt, AttemptQuery, Delivery, DeliveryQuery } from './schemas.ts'
 
 const tags = ['Deliveries']

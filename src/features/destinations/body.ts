@@ -1,4 +1,4 @@
-import { cloudEventJson } from '../../platform/cloud-event-json.ts'
+import { cloudEventJson } from '../../platform/json/cloud-event.ts'
 import type { OwedEvent } from './destination.ts'
 
 /** Says to receivers who sends. */

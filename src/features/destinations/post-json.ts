@@ -5,7 +5,7 @@ import {
   type OutboundHttp,
   type OutboundResponse,
 } from '../../platform/outbound/http.ts'
-import { redacted } from '../../platform/redacted.ts'
+import { redacted } from '../../platform/secrets/redacted.ts'
 import { failure, type Attempt, type AttemptResult } from './destination.ts'
 
 /** How much of a response body is read and kept with the attempt. */

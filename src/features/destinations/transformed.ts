@@ -1,4 +1,4 @@
-import { isNumber, parseAsWritten } from '../../platform/exact-numbers.ts'
+import { isNumber, parseAsWritten } from '../../platform/json/exact-numbers.ts'
 import type { Transform } from '../../platform/transformation/transformation.ts'
 import { eventBody } from './body.ts'
 import { failure, type AttemptResult, type OwedEvent } from './destination.ts'

@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { Problem } from '../../platform/http/problems.ts'
 import { Url } from '../../platform/http/urls.ts'
-import { idForName } from '../../platform/ids.ts'
+import { idForName } from '../../platform/identifiers/ids.ts'
 import { escapePointer } from '../../platform/json-schema/json-schema.ts'
 import {
   mergeHeaders,
@@ -9,7 +9,7 @@ import {
   retryAfterMs,
   type OutboundResponse,
 } from '../../platform/outbound/http.ts'
-import { signedHeaders } from '../../platform/signing.ts'
+import { signedHeaders } from '../../platform/secrets/signing.ts'
 import { cloudEventBody, eventBody, USER_AGENT } from './body.ts'
 import {
   destinationKind,

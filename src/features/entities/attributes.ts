@@ -1,6 +1,6 @@
 import { Problem } from '../../platform/http/problems.ts'
 import { readUrl } from '../../platform/http/urls.ts'
-import { isNumber } from '../../platform/exact-numbers.ts'
+import { isNumber } from '../../platform/json/exact-numbers.ts'
 
 const MAX_BYTES = 16_384
 /** Deeper values are more than JSON.stringify takes. */

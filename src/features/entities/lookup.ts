@@ -1,6 +1,6 @@
 import { sql, type Selectable } from 'kysely'
 import type { Static } from '@sinclair/typebox'
-import { isUuid } from '../../platform/ids.ts'
+import { isUuid } from '../../platform/identifiers/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { PlatformUsers } from '../../platform/postgres/tables.ts'
 import { toFile } from './files.ts'

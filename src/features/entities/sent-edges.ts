@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox'
-import { isUuid } from '../../platform/ids.ts'
+import { isUuid } from '../../platform/identifiers/ids.ts'
 import { createMicroBatcher } from '../../platform/micro-batcher.ts'
 import { pgArray } from '../../platform/postgres/arrays.ts'
 import type { Executor } from '../../platform/postgres/pool.ts'

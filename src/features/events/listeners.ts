@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { Log } from '../../platform/log.ts'
-import { within } from '../../platform/within.ts'
+import type { Log } from '../../platform/log/log.ts'
+import { within } from '../../platform/time/within.ts'
 import { compilePatterns, PATTERN_FORM, type Matches } from '../matching/index.ts'
 import type { StoredEvent } from './event.ts'
 

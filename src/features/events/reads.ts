@@ -1,6 +1,6 @@
 import type { Static } from '@sinclair/typebox'
 import { sql, type RawBuilder } from 'kysely'
-import { cloudEventJson } from '../../platform/cloud-event-json.ts'
+import { cloudEventJson } from '../../platform/json/cloud-event.ts'
 import { notFound, Problem } from '../../platform/http/problems.ts'
 import { toCursor, toPage, type Page } from '../../platform/http/pagination.ts'
 import { isDataError } from '../../platform/postgres/errors.ts'

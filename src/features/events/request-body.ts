@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox'
-import { listMemberSlices, memberSlice, nestedDeeperThan, type Slice } from '../../platform/json-slices.ts'
+import { listMemberSlices, memberSlice, nestedDeeperThan, type Slice } from '../../platform/json/slices.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import type { NewEvent } from './append/prepare.ts'
 import type { NewEvent as NewEventBody } from './schemas.ts'

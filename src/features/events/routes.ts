@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Clock } from '../../platform/clock.ts'
+import type { Clock } from '../../platform/time/clock.ts'
 import { appIdOf, keyOf } from '../../platform/http/auth.ts'
 import { pageOf, pageSize, POSITION_CURSOR, readCursor } from '../../platform/http/pagination.ts'
 import { ref, responses, Uuid } from '../../platform/http/schemas.ts'

@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox'
-import { parseExactly } from '../../platform/exact-numbers.ts'
+import { parseExactly } from '../../platform/json/exact-numbers.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import type { NewEvent } from './append/prepare.ts'
 import type { StoredEvent } from './event.ts'

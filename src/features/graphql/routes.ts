@@ -12,7 +12,7 @@ import {
   type ExecutionResult,
 } from 'graphql'
 import mercurius from 'mercurius'
-import { isNumber } from '../../platform/exact-numbers.ts'
+import { isNumber } from '../../platform/json/exact-numbers.ts'
 import type { AppKey } from '../../platform/http/auth.ts'
 import { toProblem } from '../../platform/http/error-handler.ts'
 import { Problem } from '../../platform/http/problems.ts'

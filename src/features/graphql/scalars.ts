@@ -1,6 +1,6 @@
 import { GraphQLError, Kind, valueFromASTUntyped, type ValueNode } from 'graphql'
-import { writtenNumber } from '../../platform/exact-numbers.ts'
-import { isUuid } from '../../platform/ids.ts'
+import { writtenNumber } from '../../platform/json/exact-numbers.ts'
+import { isUuid } from '../../platform/identifiers/ids.ts'
 
 const TIME_FORM = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/
 

@@ -1,5 +1,5 @@
 import type { Static } from '@sinclair/typebox'
-import { parseAsWritten } from '../../platform/exact-numbers.ts'
+import { parseAsWritten } from '../../platform/json/exact-numbers.ts'
 import { MAX_PAGE } from '../../platform/http/pagination.ts'
 import {
   platformUsersOf,

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import { Problem } from '../../platform/http/problems.ts'
-import { newId } from '../../platform/ids.ts'
+import { newId } from '../../platform/identifiers/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { NewEvent } from '../events/index.ts'
 

@@ -1,4 +1,4 @@
-import { compareNumbers, ExactNumber, isNumber, settled } from '../../platform/exact-numbers.ts'
+import { compareNumbers, ExactNumber, isNumber, settled } from '../../platform/json/exact-numbers.ts'
 
 /** Tells of a value, as `parseExactly` gives it; undefined stands for one that is missing. */
 export type PayloadMatches = (value: unknown) => boolean

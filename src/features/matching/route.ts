@@ -1,5 +1,5 @@
-import { canonicalJson } from '../../platform/canonical-json.ts'
-import { sha256 } from '../../platform/secrets.ts'
+import { canonicalJson } from '../../platform/json/canonical-json.ts'
+import { sha256 } from '../../platform/secrets/secret-box.ts'
 import { compileFilter } from './filter.ts'
 import type { Flow } from './flow.ts'
 import { compilePatterns, type Matches } from './patterns.ts'

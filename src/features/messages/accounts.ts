@@ -1,7 +1,7 @@
 import { compileWhenUsed, type Validate } from '../../platform/json-schema/json-schema.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { readUrl } from '../../platform/http/urls.ts'
-import { faultOfSecret } from '../../platform/signing.ts'
+import { faultOfSecret } from '../../platform/secrets/signing.ts'
 import type { Account } from './driver.ts'
 import type { Drivers } from './drivers.ts'
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { pipeline, type Readable } from 'node:stream'
-import type { Clock } from '../../platform/clock.ts'
+import type { Clock } from '../../platform/time/clock.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import { drop, type Download, type Downloader } from '../../platform/outbound/download.ts'
 import { OutboundError, toOutboundError } from '../../platform/outbound/http.ts'

@@ -1,4 +1,4 @@
-import type { Clock } from '../../platform/clock.ts'
+import type { Clock } from '../../platform/time/clock.ts'
 import { OutboundError, type OutboundHttp, type OutboundResponse } from '../../platform/outbound/http.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import { failure, type AttemptResult, type Destination, type OwedEvent } from '../destinations/index.ts'

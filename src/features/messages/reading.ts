@@ -1,7 +1,7 @@
 import { Type } from '@sinclair/typebox'
 import { Problem } from '../../platform/http/problems.ts'
 import { compileWhenUsed } from '../../platform/json-schema/json-schema.ts'
-import { sha256 } from '../../platform/secrets.ts'
+import { sha256 } from '../../platform/secrets/secret-box.ts'
 import type { NewEvent } from '../events/index.ts'
 import { MESSAGE_PARTS } from './message-content.ts'
 import {

@@ -1,6 +1,6 @@
-import type { Log } from '../../platform/log.ts'
+import type { Log } from '../../platform/log/log.ts'
 import { Problem } from '../../platform/http/problems.ts'
-import { isUuid } from '../../platform/ids.ts'
+import { isUuid } from '../../platform/identifiers/ids.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { FileService } from '../entities/index.ts'
 import { messageReport, type Appender, type EventReader, type NewEvent } from '../events/index.ts'

@@ -1,4 +1,4 @@
-import type { Clock } from '../../platform/clock.ts'
+import type { Clock } from '../../platform/time/clock.ts'
 import { Problem } from '../../platform/http/problems.ts'
 import type { PlatformUserService } from '../entities/index.ts'
 import type { Appended, Appender } from '../events/index.ts'

@@ -4,7 +4,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { keepAnswer } from '../../platform/http/kept-answer.ts'
 import { inMediaTypes } from '../../platform/http/schemas.ts'
-import { sha256 } from '../../platform/secrets.ts'
+import { sha256 } from '../../platform/secrets/secret-box.ts'
 import { asyncApi } from './asyncapi/document.ts'
 
 const MODULES_DIR = join(import.meta.dirname, '../../../clients/browser/modules')

@@ -1,6 +1,6 @@
 import type { Feature, Running } from '../../feature.ts'
 import type { Platform } from '../../platform.ts'
-import type { Log } from '../../platform/log.ts'
+import type { Log } from '../../platform/log/log.ts'
 import { ensurePartitions } from '../../platform/postgres/migrate.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { Deliveries } from '../deliveries/index.ts'

@@ -2,7 +2,7 @@ import { Type } from '@sinclair/typebox'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { sql } from 'kysely'
 import type { Database } from '../../platform/postgres/pool.ts'
-import { within } from '../../platform/within.ts'
+import { within } from '../../platform/time/within.ts'
 import type { DeliveryQueue } from '../deliveries/index.ts'
 
 const CHECK_TIMEOUT_MS = 2_000

@@ -1,7 +1,7 @@
 import { sql } from 'kysely'
 import { raiseVersion } from '../apps/index.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
-import type { SecretBox } from '../../platform/secrets.ts'
+import type { SecretBox } from '../../platform/secrets/secret-box.ts'
 import { secretContext } from './secret-contexts.ts'
 
 /** A subscription that gets only the events addressed to it, for a feature that answers for it. */

@@ -1,6 +1,6 @@
 import { sql, type ExpressionBuilder } from 'kysely'
 import type { Static } from '@sinclair/typebox'
-import { parseAsWritten } from '../../platform/exact-numbers.ts'
+import { parseAsWritten } from '../../platform/json/exact-numbers.ts'
 import type { Database } from '../../platform/postgres/pool.ts'
 import type { DB } from '../../platform/postgres/tables.ts'
 import type { DestinationSettings } from '../destinations/index.ts'

@@ -1,4 +1,4 @@
-import type { SecretBox } from '../../platform/secrets.ts'
+import type { SecretBox } from '../../platform/secrets/secret-box.ts'
 import type { HiddenSettings } from '../destinations/index.ts'
 import { oldSecretsContext, secretContext, settingsContext } from './secret-contexts.ts'
 

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache'
-import type { Log } from '../log.ts'
+import type { Log } from '../log/log.ts'
 import type { Bus } from './port.ts'
 
 /** A packet takes so many items, and so many characters of them: at most 384 KiB, which every bus carries. */

@@ -1,9 +1,9 @@
 import { Relay, createPostgresRelayBackend, type RelaySubscription } from 'bullmq'
-import type { Log } from '../log.ts'
+import type { Log } from '../log/log.ts'
 import type { Pool } from '../postgres/pool.ts'
-import type { RedisAddress } from '../redis-address.ts'
-import { connectRedis, REDIS_PREFIX } from '../redis.ts'
-import { within } from '../within.ts'
+import type { RedisAddress } from '../redis/address.ts'
+import { connectRedis, REDIS_PREFIX } from '../redis/redis.ts'
+import { within } from '../time/within.ts'
 import type { Bus } from './port.ts'
 
 const NAMESPACE = 'heliograph'

@@ -1,5 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { sameDigest, sha256 } from '../secrets.ts'
+import { sameDigest, sha256 } from '../secrets/secret-box.ts'
 import { Problem } from './problems.ts'
 
 /** A right that a key of an app can have, such as `events:read`: the features declare them. */

@@ -1,8 +1,8 @@
 import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
-import type { Log } from '../log.ts'
-import type { RedisAddress } from '../redis-address.ts'
-import { connectRedis, REDIS_PREFIX } from '../redis.ts'
+import type { Log } from '../log/log.ts'
+import type { RedisAddress } from '../redis/address.ts'
+import { connectRedis, REDIS_PREFIX } from '../redis/redis.ts'
 import { Problem } from './problems.ts'
 
 /** What answers say about the limit; `retry-after` when it is reached. */

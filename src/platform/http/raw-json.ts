@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { parseAsWritten } from '../exact-numbers.ts'
-import { memberSlice, nestedDeeperThan } from '../json-slices.ts'
+import { parseAsWritten } from '../json/exact-numbers.ts'
+import { memberSlice, nestedDeeperThan } from '../json/slices.ts'
 import { Problem } from './problems.ts'
 
 declare module 'fastify' {

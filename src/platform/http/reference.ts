@@ -1,7 +1,7 @@
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import Fastify, { type FastifyInstance } from 'fastify'
-import { sha256 } from '../secrets.ts'
+import { sha256 } from '../secrets/secret-box.ts'
 import { keepAnswer } from './kept-answer.ts'
 
 const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="7" fill="#f59e0b"/><path d="M16 1v5M16 26v5M1 16h5M26 16h5M5.4 5.4l3.5 3.5M23.1 23.1l3.5 3.5M5.4 26.6l3.5-3.5M23.1 8.9l3.5-3.5" stroke="#f59e0b" stroke-width="3" stroke-linecap="round"/></svg>`

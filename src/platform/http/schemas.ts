@@ -1,5 +1,5 @@
 import { Type, type SchemaOptions, type Static, type TSchema, type TUnsafe } from '@sinclair/typebox'
-import { SECRET_LENGTH } from '../signing.ts'
+import { SECRET_LENGTH } from '../secrets/signing.ts'
 import { PROBLEMS, problemType, type ProblemName } from './problems.ts'
 
 const UUID_FORM = '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'

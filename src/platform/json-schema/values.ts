@@ -1,5 +1,5 @@
 import { _, type Ajv, type AnySchemaObject, type KeywordCxt } from 'ajv'
-import { canonicalJson } from '../canonical-json.ts'
+import { canonicalJson } from '../json/canonical-json.ts'
 import { UNITS_PER_MEMBER, type EvaluationBudget } from './budget.ts'
 
 /** What it takes to look at a value, and to make a text of it: measured, about 30 and 500 ns. */

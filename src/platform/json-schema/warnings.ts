@@ -1,4 +1,4 @@
-import { ExactNumber, isNumber, settled } from '../exact-numbers.ts'
+import { ExactNumber, isNumber, settled } from '../json/exact-numbers.ts'
 import { escapePointer, type Violation } from './json-schema.ts'
 
 /** Keywords whose value is data that payloads are compared with. */

@@ -1,7 +1,7 @@
 import { lookup as dnsLookup } from 'node:dns'
 import { pipeline, type Duplex, type Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
-import { createAddressCheck } from '../addresses.ts'
+import { createAddressCheck } from './addresses.ts'
 import { createAgent, type Lookup } from './agent.ts'
 import { MAX_RECEIVED_BYTES } from './connection.ts'
 import { DECODERS, encodingsOf } from './decoders.ts'

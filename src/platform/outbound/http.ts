@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { lookup as dnsLookup } from 'node:dns'
 import pLimit, { type LimitFunction } from 'p-limit'
-import { createAddressCheck } from '../addresses.ts'
+import { createAddressCheck } from './addresses.ts'
 import { CONNECTIONS_PER_ORIGIN, createAgent, type Lookup } from './agent.ts'
 import { bodyText } from './body-text.ts'
 import { OutboundError, toOutboundError } from './error.ts'

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path'
 import { runMigrations as runQueueMigrations } from 'bullmq'
 import { sql } from 'kysely'
 import { DEFAULT_MIGRATION_TABLE, Migrator, type Migration } from 'kysely/migration'
-import type { Log } from '../log.ts'
+import type { Log } from '../log/log.ts'
 import { isUndefinedTable } from './errors.ts'
 import type { Database, Pool } from './pool.ts'
 

@@ -1,5 +1,5 @@
 import pg from 'pg'
-import { ATTEMPT_TIMEOUT_MS, whyUnreachable, type NeededServer } from '../reachable.ts'
+import { ATTEMPT_TIMEOUT_MS, whyUnreachable, type NeededServer } from '../process/reachable.ts'
 import { isUnavailable } from './errors.ts'
 
 /**

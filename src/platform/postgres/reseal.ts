@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { SecretBox } from '../secrets.ts'
+import type { SecretBox } from '../secrets/secret-box.ts'
 import type { Database } from './pool.ts'
 
 const BATCH_SIZE = 200

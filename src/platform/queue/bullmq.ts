@@ -7,11 +7,11 @@ import {
   type BackendFactory,
   type IQueueBackend,
 } from 'bullmq'
-import type { Log } from '../log.ts'
+import type { Log } from '../log/log.ts'
 import type { Pool, PoolClient } from '../postgres/pool.ts'
-import type { RedisAddress } from '../redis-address.ts'
-import { connectRedis, REDIS_PREFIX } from '../redis.ts'
-import { within } from '../within.ts'
+import type { RedisAddress } from '../redis/address.ts'
+import { connectRedis, REDIS_PREFIX } from '../redis/redis.ts'
+import { within } from '../time/within.ts'
 import type { Consumer, Queue, Queues } from './port.ts'
 
 const JOB_NAME = 'job'

@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import type jsonata from 'jsonata'
 import { LRUCache } from 'lru-cache'
-import { parseExactly } from '../exact-numbers.ts'
+import { parseExactly } from '../json/exact-numbers.ts'
 import { errorMessage } from './error-message.ts'
 import { compileIsolated, freezeIntrinsics } from './isolated-jsonata.ts'
 import { plainJson } from './plain-json.ts'

@@ -1,4 +1,10 @@
-import { compareNumbers, exactNumber, ExactNumber, parseExactly, type JsonNumber } from '../exact-numbers.ts'
+import {
+  compareNumbers,
+  exactNumber,
+  ExactNumber,
+  parseExactly,
+  type JsonNumber,
+} from '../json/exact-numbers.ts'
 
 /**
  * What JSONata asks of numbers that are no doubles; its source with these changes has it as `exact`. It has them as they

@@ -1,6 +1,6 @@
 import { CompiledQuery, sql } from 'kysely'
 import t from 'tap'
-import { CLAIM, createClaimer } from '../../../src/features/deliveries/claim.ts'
+import { CLAIM, createClaimer } from '../../../src/features/deliveries/dispatch/claim.ts'
 import { pgArray } from '../../../src/platform/postgres/arrays.ts'
 import { appendMany } from '../../helpers/owed.ts'
 import { startService, type Client, type Service } from '../../helpers/service.ts'

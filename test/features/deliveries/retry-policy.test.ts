@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { retryDelay } from '../../../src/features/deliveries/retry-policy.ts'
+import { retryDelay } from '../../../src/features/deliveries/sending/retry-policy.ts'
 
 const SCHEDULE = [5_000, 30_000, 120_000]
 

@@ -5,7 +5,7 @@ import {
   isNumber,
   parseAsWritten,
   parseExactly,
-} from '../../../src/platform/exact-numbers.ts'
+} from '../../../src/platform/json/exact-numbers.ts'
 import { jsonObjectText } from '../../helpers/json-text.ts'
 import { HARD_NUMBERS } from '../../helpers/numbers.ts'
 import { positionsOf } from '../../helpers/pages.ts'

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { newId } from '../../../src/platform/ids.ts'
+import { newId } from '../../../src/platform/identifiers/ids.ts'
 import { positionsOf } from '../../helpers/pages.ts'
 import { startService, type Service } from '../../helpers/service.ts'
 

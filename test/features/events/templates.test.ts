@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
 import { parseTemplate } from '../../../src/features/events/types/templates.ts'
-import { exactNumber } from '../../../src/platform/exact-numbers.ts'
+import { exactNumber } from '../../../src/platform/json/exact-numbers.ts'
 import { compileRooms } from '../../../src/features/events/types/rooms.ts'
 import { isRoom, isSegment } from '../../../src/platform/rooms/names.ts'
 

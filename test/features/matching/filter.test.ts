@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
 import { compileFilter } from '../../../src/features/matching/filter.ts'
-import { parseAsWritten, parseExactly } from '../../../src/platform/exact-numbers.ts'
+import { parseAsWritten, parseExactly } from '../../../src/platform/json/exact-numbers.ts'
 import { Problem } from '../../../src/platform/http/problems.ts'
 import { NUMBER_TEXT, orderOf } from '../../helpers/numbers.ts'
 

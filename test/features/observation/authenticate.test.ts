@@ -3,7 +3,10 @@ import Fastify from 'fastify'
 import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { buildApi } from '../../../src/api.ts'
-import { createObserverAuthentication, grantOf } from '../../../src/features/observation/authenticate.ts'
+import {
+  createObserverAuthentication,
+  grantOf,
+} from '../../../src/features/observation/access/authenticate.ts'
 import { registerAuth } from '../../../src/platform/http/auth.ts'
 import { registerErrorHandler } from '../../../src/platform/http/error-handler.ts'
 import { createOriginCheck } from '../../../src/platform/http/origins.ts'

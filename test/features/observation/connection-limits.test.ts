@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import t from 'tap'
-import { createConnectionLimits } from '../../../src/features/observation/connection-limits.ts'
+import { createConnectionLimits } from '../../../src/features/observation/access/connection-limits.ts'
 
 type Entered = ReturnType<ReturnType<typeof createConnectionLimits>['enter']>
 

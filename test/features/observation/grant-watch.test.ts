@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Grant } from '../../../src/features/observation/contracts.ts'
-import { createGrantWatch, type GrantWatch } from '../../../src/features/observation/grant-watch.ts'
+import { createGrantWatch, type GrantWatch } from '../../../src/features/observation/access/grant-watch.ts'
 import { createLocalBus } from '../../../src/platform/bus/local.ts'
 import { ADMIN_KEY, call, startService } from '../../helpers/service.ts'
 import { until } from '../../helpers/until.ts'

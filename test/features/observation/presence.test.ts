@@ -6,7 +6,7 @@ import {
   createPresenceStore,
   type PresenceWrite,
   type StoredChange,
-} from '../../../src/features/observation/presence-store.ts'
+} from '../../../src/features/observation/presence/presence-store.ts'
 import { createTestDatabase, createTestRedis } from '../../helpers/environment.ts'
 import { openLiveProcess, type LiveProcess } from '../../helpers/live-process.ts'
 import { startScript } from '../../helpers/processes.ts'

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { CompiledQuery } from 'kysely'
 import { createInquiryService } from '../../../src/packs/inquiries/service.ts'
-import { firstSnowflakeAt } from '../../../src/platform/snowflake-ids.ts'
+import { firstSnowflakeAt } from '../../../src/platform/identifiers/snowflake-ids.ts'
 import { readPages } from '../../helpers/pages.ts'
 import { expectProblem } from '../../helpers/problems.ts'
 import { startService } from '../../helpers/service.ts'

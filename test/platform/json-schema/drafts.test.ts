@@ -1,5 +1,5 @@
 import t from 'tap'
-import { parseAsWritten } from '../../../src/platform/exact-numbers.ts'
+import { parseAsWritten } from '../../../src/platform/json/exact-numbers.ts'
 import { compileSchema, SchemaError } from '../../../src/platform/json-schema/json-schema.ts'
 import { warningsOf } from '../../../src/platform/json-schema/warnings.ts'
 

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { createAddressCheck, parseCidrs } from '../../../src/platform/addresses.ts'
+import { createAddressCheck, parseCidrs } from '../../../src/platform/outbound/addresses.ts'
 import { OutboundError, type Lookup } from '../../../src/platform/outbound/http.ts'
 import { BEHAVIOURS, startHostile } from '../../helpers/hostile-server.ts'
 import { LOOPBACK, outbound, outcome, post } from '../../helpers/outbound.ts'

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Database } from '../../../platform/postgres/pool.ts'
-import type { ClaimedDelivery } from '../claim.ts'
+import type { ClaimedDelivery } from '../dispatch/claim.ts'
 import { statusBefore, type Criteria, type RecalledStatus } from './criteria.ts'
 
 /** How long a worker takes a recovery to be as it last saw it: how late it may learn that one was cancelled. */

@@ -1,13 +1,13 @@
 import { sql, type Selectable } from 'kysely'
 import type { Running } from '../../../feature.ts'
-import { newId } from '../../../platform/ids.ts'
-import { parseExactly } from '../../../platform/exact-numbers.ts'
-import type { Log } from '../../../platform/log.ts'
+import { newId } from '../../../platform/identifiers/ids.ts'
+import { parseExactly } from '../../../platform/json/exact-numbers.ts'
+import type { Log } from '../../../platform/log/log.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import type { Recoveries } from '../../../platform/postgres/tables.ts'
-import { repeat } from '../../../platform/repeat.ts'
+import { repeat } from '../../../platform/time/repeat.ts'
 import { compilePatterns, compileRoute, type Flow, type Route } from '../../matching/index.ts'
-import type { DeliveryQueue, QueuedDelivery } from '../delivery-queue.ts'
+import type { DeliveryQueue, QueuedDelivery } from '../dispatch/delivery-queue.ts'
 import type { Criteria } from './criteria.ts'
 
 /** Events or deliveries that are looked at in one transaction. */

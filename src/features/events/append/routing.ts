@@ -6,7 +6,7 @@ import {
   SchemaError,
   type Validate,
 } from '../../../platform/json-schema/json-schema.ts'
-import { parseExactly } from '../../../platform/exact-numbers.ts'
+import { parseExactly } from '../../../platform/json/exact-numbers.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import { compileRoute, type Flow, type Route } from '../../matching/index.ts'
 import { GLOBAL_SCHEMA_VERSION, type GlobalTypes } from '../types/global-types.ts'

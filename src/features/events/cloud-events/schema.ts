@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import { AnyObject, EXAMPLE_TIME, Text } from '../../../platform/http/schemas.ts'
-import { CLOUD_EVENT_STRING } from '../../../platform/cloud-event-json.ts'
+import { CLOUD_EVENT_STRING } from '../../../platform/json/cloud-event.ts'
 import { TypeName } from '../schemas.ts'
 
 /** Media types of the JSON event format of CloudEvents 1.0, and of its batch form. */

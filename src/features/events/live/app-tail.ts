@@ -1,6 +1,6 @@
 import { setImmediate as nextTick, setTimeout as wait } from 'node:timers/promises'
 import { LRUCache } from 'lru-cache'
-import type { Log } from '../../../platform/log.ts'
+import type { Log } from '../../../platform/log/log.ts'
 import type { StoredEvent } from '../event.ts'
 import type { EventReader } from '../reads.ts'
 

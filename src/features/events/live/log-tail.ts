@@ -1,5 +1,5 @@
 import type { Bus } from '../../../platform/bus/port.ts'
-import type { Log } from '../../../platform/log.ts'
+import type { Log } from '../../../platform/log/log.ts'
 import { declared } from '../declared.ts'
 import type { StoredEvents } from '../event.ts'
 import type { EventReader } from '../reads.ts'

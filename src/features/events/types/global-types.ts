@@ -1,5 +1,5 @@
 import type { EventTypeDeclaration } from '../../../declaration.ts'
-import { idForName } from '../../../platform/ids.ts'
+import { idForName } from '../../../platform/identifiers/ids.ts'
 import type { DeclaredRooms } from './rooms.ts'
 
 /** Built-in types have one version of their schema. */

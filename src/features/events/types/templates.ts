@@ -1,4 +1,4 @@
-import { isNumber } from '../../../platform/exact-numbers.ts'
+import { isNumber } from '../../../platform/json/exact-numbers.ts'
 import { isRoom, isSegment, WebSocketRooms } from '../../../platform/rooms/names.ts'
 import { memberOf } from '../../matching/index.ts'
 

@@ -6,7 +6,7 @@ import { OBSERVER_SECURITY } from '../../../platform/http/openapi.ts'
 import type { RawData, WebSocket } from 'ws'
 import { Problem } from '../../../platform/http/problems.ts'
 import { responses } from '../../../platform/http/schemas.ts'
-import { grantOf } from '../authenticate.ts'
+import { grantOf } from '../access/authenticate.ts'
 import { Session, type SessionDeps } from './websocket-session.ts'
 
 /** How long an observer has to answer a ping: a part of the time between two of them, and at most. */
