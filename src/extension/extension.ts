@@ -50,8 +50,7 @@ export interface ExtensionContext<Settings = Readonly<Record<string, unknown>>> 
   /**
    * Changes records and stores the events that tell of it, in one transaction.
    *
-   * @param change may run more than once; what it did is undone before it runs again. Its events have no `externalId`,
-   *   and are of types that the app has.
+   * @param change may run more than once; what it did is undone before it runs again
    * @returns what `change` gave as its result
    */
   appendWith: <T>(

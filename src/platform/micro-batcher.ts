@@ -19,10 +19,10 @@ export interface MicroBatcherOptions<Item, Result> {
   /** More than this waiting is refused. */
   maxWaiting: number
   /** Batches under way at once. */
-  lanes: number
+  maxConcurrentBatches: number
   /** Batches of a key that may be under way at once; one unless told, so that its items keep their order. */
-  lanesPerKey?: number
-  /** Items of a key whose lanes are taken wait, rather than start in another. */
+  maxConcurrentBatchesPerKey?: number
+  /** Items of a key whose maxConcurrentBatches are taken wait, rather than start in another. */
   key(item: Item): string
 }
 
@@ -56,7 +56,7 @@ interface Queue<Item, Result> {
 export function createMicroBatcher<Item, Result>(
   options: MicroBatcherOptions<Item, Result>,
 ): MicroBatcher<Item, Result> {
-  const { maxBatch, lanes, lanesPerKey = 1 } = options
+  const { maxBatch, maxConcurrentBatches, maxConcurrentBatchesPerKey = 1 } = options
   /** Those with something waiting or under way; whose turn it is comes first. */
   const queues = new Map<string, Queue<Item, Result>>()
   let waitingWeight = 0
@@ -69,7 +69,7 @@ export function createMicroBatcher<Item, Result>(
     scheduled = true
     setImmediate(() => {
       scheduled = false
-      while (underWay < lanes && startBatch());
+      while (underWay < maxConcurrentBatches && startBatch());
     })
   }
 
@@ -80,7 +80,9 @@ export function createMicroBatcher<Item, Result>(
     weightUnderWay,
   }: Queue<Item, Result>): boolean {
     if (waiting.length === 0) return false
-    return batches === 0 || (batches < lanesPerKey && weight >= Math.min(weightUnderWay, maxBatch))
+    return (
+      batches === 0 || (batches < maxConcurrentBatchesPerKey && weight >= Math.min(weightUnderWay, maxBatch))
+    )
   }
 
   /** Runs what waits of the keys that may start, as much as fits. */

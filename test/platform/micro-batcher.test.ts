@@ -32,7 +32,7 @@ const WIDE: Omit<MicroBatcherOptions<Item, string>, 'run'> = {
   key: (entry) => entry.key,
   maxBatch: 100,
   maxWaiting: 100,
-  lanes: 1,
+  maxConcurrentBatches: 1,
 }
 
 /** A batcher whose batches wait for the test to end them. The result of an item is its number as text. */
@@ -92,8 +92,8 @@ t.test('what is added while a batch is under way gathers for the next one', asyn
   t.same(await Promise.all(later), ['2', '3'])
 })
 
-t.test('lanes run side by side, but never two with the same key', async (t) => {
-  const { batcher, batches, started } = held({ lanes: 2 })
+t.test('maxConcurrentBatches run side by side, but never two with the same key', async (t) => {
+  const { batcher, batches, started } = held({ maxConcurrentBatches: 2 })
   const results = [batcher.add(item(1, 'a'))]
   const first = await started(1)
   results.push(batcher.add(item(2, 'a')), batcher.add(item(3, 'b')))
@@ -111,7 +111,7 @@ t.test('lanes run side by side, but never two with the same key', async (t) => {
 })
 
 t.test('another batch of a key starts once as much waits for it as is under way', async (t) => {
-  const { batcher, batches, started } = held({ lanes: 4, lanesPerKey: 2 })
+  const { batcher, batches, started } = held({ maxConcurrentBatches: 4, maxConcurrentBatchesPerKey: 2 })
   const results = [batcher.add(item(1, 'a', 5))]
   const first = await started(1)
   results.push(batcher.add(item(2, 'a', 4)))
@@ -122,7 +122,7 @@ t.test('another batch of a key starts once as much waits for it as is under way'
   t.same(second.numbers, [2, 3])
   results.push(batcher.add(item(4, 'a', 50)))
   await opportunity()
-  t.equal(batches.length, 2, 'both lanes of the key are taken')
+  t.equal(batches.length, 2, 'both maxConcurrentBatches of the key are taken')
   second.succeed()
   const third = await started(3)
   t.same(third.numbers, [4])
@@ -132,7 +132,7 @@ t.test('another batch of a key starts once as much waits for it as is under way'
 })
 
 t.test('a key with a full batch is enough for another, however heavy the one under way', async (t) => {
-  const { batcher, started } = held({ lanes: 2, lanesPerKey: 2, maxBatch: 10 })
+  const { batcher, started } = held({ maxConcurrentBatches: 2, maxConcurrentBatchesPerKey: 2, maxBatch: 10 })
   const results = [batcher.add(item(1, 'a', 90))]
   const first = await started(1)
   results.push(batcher.add(item(2, 'a', 10)))
@@ -156,8 +156,8 @@ t.test('a key that always has more than fits leaves the others their turn', asyn
   t.same(await Promise.all(results), ['1', '2', '3', '4', '5', '6', '7'])
 })
 
-t.test('what does not fit one batch starts in the other lanes at once', async (t) => {
-  const { batcher, batches, started } = held({ lanes: 2, maxBatch: 1 })
+t.test('what does not fit one batch starts in the other maxConcurrentBatches at once', async (t) => {
+  const { batcher, batches, started } = held({ maxConcurrentBatches: 2, maxBatch: 1 })
   const results = ['a', 'b', 'c'].map((key, number) => batcher.add(item(number, key)))
   await started(2)
   t.same(
@@ -269,7 +269,7 @@ t.test('whatever is added, the rules hold', async (t) => {
       fc.array(anyItem, { maxLength: 60 }),
       fc.integer({ min: 1, max: 4 }),
       fc.integer({ min: 1, max: 20 }),
-      async (plan, lanes, maxBatch) => {
+      async (plan, maxConcurrentBatches, maxBatch) => {
         const items = plan.map((entry, number) => Object.assign(entry, { number }))
         const busy = new Set<string>()
         const done: Item[] = []
@@ -277,12 +277,12 @@ t.test('whatever is added, the rules hold', async (t) => {
         let underWay = 0
         const batcher = createMicroBatcher<(typeof items)[number], number>({
           ...WIDE,
-          lanes,
+          maxConcurrentBatches,
           maxBatch,
           maxWaiting: Number.MAX_SAFE_INTEGER,
           async run(batch) {
             underWay += 1
-            assert.ok(underWay <= lanes, 'no more batches at once than lanes')
+            assert.ok(underWay <= maxConcurrentBatches, 'no more batches at once than lanes')
             const weight = batch.reduce((sum, entry) => sum + entry.weight, 0)
             assert.ok(weight <= maxBatch || batch.length === 1, 'a batch of more than one keeps to its limit')
             const keys = new Set(batch.map(({ key }) => key))
@@ -323,5 +323,5 @@ t.test('whatever is added, the rules hold', async (t) => {
     ),
     { numRuns: 300 },
   )
-  t.pass('for arbitrary items, lanes and limits')
+  t.pass('for arbitrary items, maxConcurrentBatches and limits')
 })

@@ -62,7 +62,7 @@ export function createKeyFinder(db: Database, bus: Bus): KeyFinder {
     weight: () => 1,
     maxBatch: MAX_LOADED,
     maxWaiting: MAX_WAITING,
-    lanes: 1,
+    maxConcurrentBatches: 1,
     key: (keyId) => keyId,
   })
 

@@ -132,7 +132,7 @@ export function createSentEdgesReader(executor: Executor, publicUrl: string | un
     weight: ({ refs }) => refs.length,
     maxBatch: BATCH,
     maxWaiting: Number.MAX_SAFE_INTEGER, // bounded by how many deliveries are under way
-    lanes: 1,
+    maxConcurrentBatches: 1,
     key: () => '',
   })
 

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { Log } from '../../platform/log/log.ts'
 import { within } from '../../platform/time/within.ts'
 import { compilePatterns, PATTERN_FORM, type Matches } from '../matching/index.ts'
+import type { AppendedEvent } from './append/appended.ts'
 import type { StoredEvent } from './event.ts'
 
 /** How long an append waits for a listener unless the listener says otherwise. */
@@ -45,8 +46,8 @@ interface Listener extends Required<ListenerOptions> {
 export interface Listeners {
   /** @throws Error for what is no pattern */
   add(owner: string, pattern: string, listener: OnEvent, options?: ListenerOptions): void
-  /** Tells of events that were stored just now; resolves once the awaited listeners are done. Never rejects. */
-  tell(events: readonly StoredEvent[]): Promise<void>
+  /** Tells of the events of an append that are new; resolves once the awaited listeners are done. Never rejects. */
+  tell(events: readonly AppendedEvent[]): Promise<void>
   /** Resolves once nothing is under way, or after some seconds: a listener may never end. */
   idle(): Promise<void>
 }
@@ -82,7 +83,8 @@ export function createListeners(log: Log): Listeners {
     async tell(events) {
       if (all.length === 0) return
       await Promise.all(
-        events.flatMap((stored) => {
+        events.flatMap(({ event: stored, state }) => {
+          if (!state) return []
           const told = all.filter(({ matches }) => matches(stored.type))
           if (told.length === 0) return []
           const event = toExtensionEvent(stored)

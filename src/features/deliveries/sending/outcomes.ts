@@ -71,7 +71,7 @@ export function createOutcomeRecorder(pool: Pool, graceMs: number): OutcomeRecor
     weight: ({ attempt }) => 1 + Math.floor((attempt?.responseBody?.length ?? 0) / WEIGHT_CHARACTERS),
     maxBatch: BATCH_WEIGHT,
     maxWaiting: Number.MAX_SAFE_INTEGER, // bounded by how many deliveries are under way
-    lanes: 1,
+    maxConcurrentBatches: 1,
     key: () => '',
   })
   return { record: (outcome) => batcher.add(outcome) }

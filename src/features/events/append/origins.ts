@@ -2,14 +2,17 @@ import { Problem } from '../../../platform/http/problems.ts'
 import type { Database } from '../../../platform/postgres/pool.ts'
 import type { NewEvent } from './prepare.ts'
 
-/** @throws Problem `unknown-origin` naming every event whose origin is not in the app's log */
+/** @throws Problem `unknown-origin` naming every event whose origin is neither in the app's log nor stored with it */
 export async function refuseUnknownOrigins(
   db: Database,
   appId: string,
   events: readonly NewEvent[],
   isBatch: boolean,
 ): Promise<void> {
-  const origins = events.flatMap(({ originEventId }) => originEventId ?? [])
+  const own = new Set(events.flatMap(({ id }) => id ?? []))
+  const origins = events.flatMap(({ originEventId }) =>
+    originEventId === undefined || own.has(originEventId) ? [] : [originEventId],
+  )
   if (origins.length === 0) return
   const rows = await db
     .selectFrom('events')
@@ -19,7 +22,7 @@ export async function refuseUnknownOrigins(
     .execute()
   const known = new Set(rows.map((row) => row.id))
   const errors = events.flatMap(({ originEventId, pointers }, index) =>
-    originEventId === undefined || known.has(originEventId)
+    originEventId === undefined || own.has(originEventId) || known.has(originEventId)
       ? []
       : [
           {
