@@ -63,6 +63,7 @@ export {
   failure,
   fitted,
   indented,
+  later,
   LONE_BACKTICK,
   postJson,
   titledBlock,

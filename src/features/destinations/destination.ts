@@ -57,6 +57,11 @@ export interface AttemptResult {
   error: string | null
   /** The destination's own code for the error. */
   code?: string | undefined
+  /**
+   * Neither done nor failed: it is to be sent after so many milliseconds, as when the other side limits the rate, or in
+   * a quiet hour. It is no attempt, and says nothing of the endpoint's health.
+   */
+  laterMs?: number
   /** Whether trying again is no use. */
   final?: boolean
   /** Whether the failure says nothing of the endpoint, so that its health is not judged by it. */
@@ -114,6 +119,10 @@ export interface DestinationKind<Settings extends TObject = TObject> {
 export const destinationKind = <Settings extends TObject>(
   kind: DestinationKind<Settings>,
 ): DestinationKind<Settings> => kind
+
+/** It is to be sent after so many milliseconds; thirty days at most. See `AttemptResult.laterMs`. */
+export const later = (milliseconds: number): AttemptResult =>
+  failure('It is put off by the destination.', { laterMs: milliseconds })
 
 /** A failure without a response. */
 export const failure = (error: string, more: Partial<AttemptResult> = {}): AttemptResult => ({

@@ -1,5 +1,5 @@
 export { eventBody, USER_AGENT, type BodyEvent } from './body.ts'
-export { destinationKind, failure } from './destination.ts'
+export { destinationKind, failure, later } from './destination.ts'
 export type {
   AppSigningKeys,
   Attempt,

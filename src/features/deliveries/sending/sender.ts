@@ -22,6 +22,9 @@ const MAX_RETRY_AFTER_MS = 24 * 3_600_000
 /** For one whose subscription is about to be disabled; it counts once the subscription is enabled again. */
 const GONE_RETRY_MS = 1_000
 
+/** A destination puts a delivery off for so long at most. */
+const MAX_POSTPONED_MS = 30 * 86_400_000
+
 export interface SenderOptions {
   readSentEdges: ReadSentEdges
   targets: Targets
@@ -134,6 +137,17 @@ export function createSender(options: SenderOptions): Sender {
     return status
   }
 
+  /** Puts deliveries off as their destination asks, without an attempt. */
+  async function postpone(request: Request, laterMs: number): Promise<void> {
+    const retryInMs = Math.min(Math.max(0, Math.ceil(laterMs)), MAX_POSTPONED_MS)
+    await Promise.all(
+      request.map((delivery) => recorder.record({ delivery, status: 'pending', retryInMs, attempt: null })),
+    )
+    if (retryInMs > QUEUED_RETRY_MS) return
+    for (const { app_id: appId, id, subscription_id: subscriptionId } of request)
+      queue.enqueueRetry({ appId, id, subscriptionId }, retryInMs)
+  }
+
   /** One that is no fault of the endpoint says nothing of its health. */
   async function follow(
     lane: Lane,
@@ -232,6 +246,11 @@ export function createSender(options: SenderOptions): Sender {
       const started = performance.now()
       const result = await attempt(request, target)
       const durationMs = performance.now() - started
+      if (result.laterMs !== undefined) {
+        await postpone(request, result.laterMs)
+        if (isProbe) await sender.endProbe(lane)
+        return { recorded: Promise.resolve(false) }
+      }
       const recorded = (async (): Promise<boolean> => {
         const endsHold = isProbe || (first.is_asked_for && first.ailing)
         const { responseStatus, error } = result
