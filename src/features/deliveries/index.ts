@@ -90,7 +90,7 @@ function startDeliveryWork(
   const health = createHealthKeeper({
     db,
     appender: events.appender,
-    onOff: subscriptions.subscriptionSwitch,
+    subscriptionSwitch: subscriptions.subscriptionSwitch,
     publicUrl: config.publicUrl,
     log,
     holdMs: config.SUBSCRIPTION_HOLD_MS,
@@ -116,7 +116,7 @@ function startDeliveryWork(
     sender,
     log,
     concurrency: config.WORKER_CONCURRENCY,
-    takesOwn: platform.hasLocalWorker,
+    hasLocalWorker: platform.hasLocalWorker,
     leaseMs: config.DELIVERY_LEASE_MS,
     graceMs: config.DELIVERY_GRACE_MS,
     timeoutMs: config.DELIVERY_TIMEOUT_MS,

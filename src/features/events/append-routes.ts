@@ -7,7 +7,7 @@ import { addJsonType } from '../../platform/http/raw-json.ts'
 import { BODY_PROBLEMS, inMediaTypes, ref, responses } from '../../platform/http/schemas.ts'
 import { elementSlices } from '../../platform/json/slices.ts'
 import type { Appender } from './append/appender.ts'
-import type { NewEvent as PreparedBody } from './append/prepare.ts'
+import type { NewEvent as EventToAppend } from './append/prepare.ts'
 import { joinHeadersAndBody, takeHeaders } from './cloud-events/binary.ts'
 import { normalise, readCloudEvent, readCloudEvents } from './cloud-events/read.ts'
 import { CLOUD_EVENT, CLOUD_EVENT_BATCH, CloudEvent } from './cloud-events/schema.ts'
@@ -55,7 +55,7 @@ export const appendRoutes =
     async function append(
       request: FastifyRequest,
       reply: FastifyReply,
-      events: PreparedBody[],
+      events: EventToAppend[],
       isBatch: boolean,
     ): Promise<FastifyReply> {
       refuseReserved(
@@ -73,7 +73,7 @@ export const appendRoutes =
       return sendAppended(request, reply, reader, appended, isBatch)
     }
 
-    const readBatchForm = (request: FastifyRequest): PreparedBody[] =>
+    const readBatchForm = (request: FastifyRequest): EventToAppend[] =>
       readCloudEvents(
         request.bodyText,
         request.body as Static<typeof CloudEvent>[],

@@ -6,7 +6,7 @@ import { clientRoutes } from './client-routes.ts'
 import { createConnectionLimits } from './access/connection-limits.ts'
 import type { Emitter, Presence } from './contracts.ts'
 import { createEmitter } from './publishing/emitter.ts'
-import { enterWithin } from './access/enter.ts'
+import { countConnections } from './access/count-connections.ts'
 import { createGrantWatch } from './access/grant-watch.ts'
 import { createHub } from './live/hub.ts'
 import { sseRoutes } from './live/sse-routes.ts'
@@ -45,7 +45,7 @@ export function createObservation(
         hub.close()
         await grantWatch.close()
       })
-      const enter = enterWithin(
+      const counting = countConnections(
         createConnectionLimits({
           maxPerApp: config.MAX_OBSERVERS_PER_APP,
           maxPerAddress: config.MAX_OBSERVERS_PER_ADDRESS,
@@ -57,9 +57,9 @@ export function createObservation(
       await app.register(tokenRoutes(observerTokens, clock))
       await app.register(publishRoutes(emitter, presence))
       await app.register(
-        websocketRoutes({ hub, presence, emitter, grantWatch, log, verifyToken, ...times }, enter),
+        websocketRoutes({ hub, presence, emitter, grantWatch, log, verifyToken, ...times }, counting),
       )
-      await app.register(sseRoutes({ hub, presence, grantWatch, log, ...times }, enter))
+      await app.register(sseRoutes({ hub, presence, grantWatch, log, ...times }, counting))
     },
     close: () => presence.close(),
   }

@@ -16,7 +16,7 @@ const COMMON = ['validation-failed', 'not-found'] as const
 export const subscriptionRoutes =
   (
     subscriptions: SubscriptionService,
-    onOff: SubscriptionSwitch,
+    subscriptionSwitch: SubscriptionSwitch,
     schemas: SubscriptionSchemas,
   ): FastifyPluginAsyncTypebox =>
   async (app) => {
@@ -88,7 +88,7 @@ export const subscriptionRoutes =
         },
       },
       async (request) => {
-        await onOff.disable(appIdOf(request), request.params.id, 'manual')
+        await subscriptionSwitch.disable(appIdOf(request), request.params.id, 'manual')
         return subscriptions.get(appIdOf(request), request.params.id)
       },
     )
@@ -108,7 +108,7 @@ export const subscriptionRoutes =
         },
       },
       async (request) => {
-        await onOff.enable(appIdOf(request), request.params.id)
+        await subscriptionSwitch.enable(appIdOf(request), request.params.id)
         return subscriptions.get(appIdOf(request), request.params.id)
       },
     )

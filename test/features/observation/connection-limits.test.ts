@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { createConnectionLimits } from '../../../src/features/observation/access/connection-limits.ts'
 
-type Entered = ReturnType<ReturnType<typeof createConnectionLimits>['enter']>
+type Entered = ReturnType<ReturnType<typeof createConnectionLimits>['count']>
 
 const leave = (entered: Entered): void => {
   if (typeof entered === 'string') throw new Error(`It was refused: too many of the ${entered}.`)
@@ -12,36 +12,36 @@ const leave = (entered: Entered): void => {
 
 t.test('an app has only so many connections', async (t) => {
   const limits = createConnectionLimits({ maxPerApp: 2, maxPerAddress: 100 })
-  const first = limits.enter('a', '192.0.2.1')
-  leave(limits.enter('a', '192.0.2.2'))
-  limits.enter('a', '192.0.2.3')
-  t.equal(limits.enter('a', '192.0.2.4'), 'app')
-  t.type(limits.enter('b', '192.0.2.4'), 'function', 'another app has its own')
+  const first = limits.count('a', '192.0.2.1')
+  leave(limits.count('a', '192.0.2.2'))
+  limits.count('a', '192.0.2.3')
+  t.equal(limits.count('a', '192.0.2.4'), 'app')
+  t.type(limits.count('b', '192.0.2.4'), 'function', 'another app has its own')
   leave(first)
-  t.type(limits.enter('a', '192.0.2.4'), 'function', 'once one has ended')
-  t.equal(limits.enter('a', '192.0.2.4'), 'app')
+  t.type(limits.count('a', '192.0.2.4'), 'function', 'once one has ended')
+  t.equal(limits.count('a', '192.0.2.4'), 'app')
 })
 
 t.test('an address has only so many, whatever they are for', async (t) => {
   const limits = createConnectionLimits({ maxPerApp: 100, maxPerAddress: 2 })
-  const first = limits.enter('a', '192.0.2.1')
-  limits.enter('b', '::ffff:192.0.2.1')
-  t.equal(limits.enter('c', '192.0.2.1'), 'address')
-  t.type(limits.enter('c', '192.0.2.2'), 'function')
+  const first = limits.count('a', '192.0.2.1')
+  limits.count('b', '::ffff:192.0.2.1')
+  t.equal(limits.count('c', '192.0.2.1'), 'address')
+  t.type(limits.count('c', '192.0.2.2'), 'function')
   leave(first)
-  t.type(limits.enter('c', '192.0.2.1'), 'function')
+  t.type(limits.count('c', '192.0.2.1'), 'function')
 })
 
 t.test('a network of IPv6 counts as one address', async (t) => {
   const limits = createConnectionLimits({ maxPerApp: 100, maxPerAddress: 1 })
-  t.type(limits.enter('a', '2001:db8:0:1::1'), 'function')
+  t.type(limits.count('a', '2001:db8:0:1::1'), 'function')
   for (const same of ['2001:db8:0:1:ffff::', '2001:0DB8:0000:0001:1:2:3:4', '2001:db8:0:1::1%eth0'])
-    t.equal(limits.enter('a', same), 'address', same)
+    t.equal(limits.count('a', same), 'address', same)
   for (const other of ['2001:db8:0:2::1', '2001:db8::1', '2001:db8:1::', 'fe80::1%eth0', '::1'])
-    t.type(limits.enter('a', other), 'function', other)
-  t.equal(limits.enter('a', '::1.2.3.4'), 'address', 'as ::1')
-  t.type(limits.enter('a', ''), 'function', 'and what is no address as itself')
-  t.equal(limits.enter('a', ''), 'address')
+    t.type(limits.count('a', other), 'function', other)
+  t.equal(limits.count('a', '::1.2.3.4'), 'address', 'as ::1')
+  t.type(limits.count('a', ''), 'function', 'and what is no address as itself')
+  t.equal(limits.count('a', ''), 'address')
 })
 
 t.test('whatever connections come and go, those that are there are counted', async (t) => {
@@ -64,7 +64,7 @@ t.test('whatever connections come and go, those that are there are counted', asy
           ending.there = false
         }
         const there = all.filter((connection) => connection.there)
-        const entered = limits.enter(app, address)
+        const entered = limits.count(app, address)
         const ofApp = there.filter((connection) => connection.app === app).length
         const ofAddress = there.filter((connection) => connection.network === network(address)).length
         if (ofApp >= max.maxPerApp) assert.equal(entered, 'app')

@@ -22,7 +22,7 @@ export interface ClaimedDelivery extends Omit<OwedEvent, 'edges'> {
   /** Whether the event is no longer kept: there is nothing to send. */
   event_gone: boolean
   /** Whether a person asked for this very attempt, which is made also while sending is held. */
-  is_asked_for: boolean
+  requested_manually: boolean
   /** Tells when what a worker knows of the subscription is out of date. */
   subscription_version: number
   /** Whether a success is news: the endpoint failed before. */
@@ -30,7 +30,7 @@ export interface ClaimedDelivery extends Omit<OwedEvent, 'edges'> {
 }
 
 /** Not one of many that were asked for together. */
-const ASKED_FOR = `(d.trigger = 'manual' and d.recovery_id is null)`
+const REQUESTED_MANUALLY = `(d.trigger = 'manual' and d.recovery_id is null)`
 
 /**
  * Takes deliveries by their apps, subscriptions and ids (`$1`, `$2`, `$3`) for `$4` milliseconds.
@@ -60,7 +60,7 @@ with settings as materialized (${settings}
     from wanted w
    where d.app_id = w.app_id and d.id = w.id and d.completed_at is null ${where}
   returning d.app_id, d.id, d.event_id, d.subscription_id, d.position, d.attempts, d.trigger, d.ordering_key, d.recovery_id,
-            ${ASKED_FOR} as is_asked_for, w.deleted_at is not null as subscription_deleted,
+            ${REQUESTED_MANUALLY} as requested_manually, w.deleted_at is not null as subscription_deleted,
             microseconds(w.updated_at) as subscription_version, w.ailing
 )
 select d.*, e.type is null as event_gone, coalesce(e.payload, 'null') as payload, e.type, e.edges, e.event_created_at, e.orgid,
@@ -87,7 +87,7 @@ export const CLAIM = claimStatement(
   `and d.next_attempt_at <= now() + interval '1 second' and d.due_at < 'infinity'
      and (d.lease_until is null or d.lease_until < now())
      and (w.deleted_at is not null
-          or w.is_unlimited and w.disabled_at is null and (w.held_until is null or ${ASKED_FOR}))`,
+          or w.is_unlimited and w.disabled_at is null and (w.held_until is null or ${REQUESTED_MANUALLY}))`,
 )
 
 /**

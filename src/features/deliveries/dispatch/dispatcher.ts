@@ -38,7 +38,7 @@ export interface DispatcherOptions {
   /** Jobs kept open at once. */
   concurrency: number
   /** Whether to take what this process owes past the queue: the API runs in it too. */
-  takesOwn: boolean
+  hasLocalWorker: boolean
   leaseMs: number
   graceMs: number
   timeoutMs: number
@@ -141,7 +141,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
       const claimed = await claimer.claim({ ...lane, ids })
       if (claimed.length < ids.length) await parkRest(lane, ids, claimed)
       leave(ids.length - claimed.length)
-      if (claimed.some((delivery) => !delivery.is_asked_for)) endOlderHold(lane, run)
+      if (claimed.some((delivery) => !delivery.requested_manually)) endOlderHold(lane, run)
       await runAll(lane, toSequences(claimed, 1), { ...run, afterEach: ({ length }) => leave(length) })
     } finally {
       leave(left)
@@ -262,7 +262,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
     const mayStart = ([first]: readonly ClaimedDelivery[]): boolean =>
       !stop.signal.aborted &&
       performance.now() < run.startBefore &&
-      (performance.now() >= lane.heldUntil || run.isProbe === true || first?.is_asked_for === true)
+      (performance.now() >= lane.heldUntil || run.isProbe === true || first?.requested_manually === true)
     /** Ends when the last request has its answer; whether that is recorded is told by what it returns. */
     const runOne = async (sequence: Sequence): Promise<Sent | undefined> => {
       let sent: Sent | undefined
@@ -322,7 +322,7 @@ export function startDispatcher(options: DispatcherOptions): Dispatcher {
   }
 
   const consumer = queue.queue.consume(dispatch, { concurrency: options.concurrency })
-  const stopOffers = options.takesOwn ? queue.offerTo(takeOwn) : () => {}
+  const stopOffers = options.hasLocalWorker ? queue.offerTo(takeOwn) : () => {}
   return {
     wake,
     async close(timeoutMs) {

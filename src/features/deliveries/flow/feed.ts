@@ -10,7 +10,7 @@ const RATE_AHEAD_MS = 1_000
 const LOOK_AGAIN_MS = 1_000
 
 /** What a feed may take. */
-export interface Room {
+export interface FeedLimits {
   appId: string
   subscriptionId: string
   /** Who sends it; a new one for each feed. */
@@ -36,7 +36,7 @@ export interface Fed {
   isProbe: boolean
   /** What it holds of the subscription's concurrency; undefined where that is not limited. */
   slots: { holder: string; count: number } | undefined
-  /** Where the next feed is to look for keys; see `Room.afterKey`. */
+  /** Where the next feed is to look for keys; see `FeedLimits.afterKey`. */
   afterKey: string | null
 }
 
@@ -61,10 +61,10 @@ const PROBE = 1
  * Takes parked deliveries of a subscription, as many as its health, its concurrency, its rate limit and its
  * order allow. All of that is decided under the lock of the subscription's state, so it holds for all workers.
  */
-export async function feed(db: Database, room: Room): Promise<Fed> {
+export async function feed(db: Database, limits: FeedLimits): Promise<Fed> {
   return db.transaction().execute(async (transaction) => {
     const executor = executorIn(transaction)
-    const state = await lockState(executor, room)
+    const state = await lockState(executor, limits)
     const fed: Fed = {
       deliveries: [],
       batchSize: 1,
@@ -78,7 +78,7 @@ export async function feed(db: Database, room: Room): Promise<Fed> {
     // Measured before it is said when the next slot is, so that no request of this feed is later than that.
     const now = performance.now()
     if (!state.deleted && (state.disabled || (state.held_ms ?? 0) > 0)) {
-      await leave(executor, room, { feedInMs: state.disabled ? null : state.held_ms })
+      await leave(executor, limits, { feedInMs: state.disabled ? null : state.held_ms })
       return fed
     }
     const flow: Flow = state.deleted ? {} : (state.flow ?? {})
@@ -86,33 +86,38 @@ export async function feed(db: Database, room: Room): Promise<Fed> {
     fed.batchSize = flow.batching && !fed.isProbe ? flow.batching.maxEvents : 1
     const free =
       flow.concurrency === undefined
-        ? room.requests
-        : Math.min(room.requests, await slotsLeft(executor, room, flow.concurrency))
+        ? limits.requests
+        : Math.min(limits.requests, await slotsLeft(executor, limits, flow.concurrency))
     const pace = paceOf(flow, state)
     const requests = Math.min(
-      fed.isProbe ? PROBE : room.deliveries,
+      fed.isProbe ? PROBE : limits.deliveries,
       pace?.requests ?? Infinity,
       flow.concurrency === undefined ? Infinity : free * REQUESTS_PER_SLOT,
     )
-    const limit = Math.min(requests, Math.ceil(room.deliveries / fed.batchSize)) * fed.batchSize
-    const ready: Ready = limit === 0 ? NOTHING : await findReady(executor, room, flow, limit, fed.isProbe)
+    const limit = Math.min(requests, Math.ceil(limits.deliveries / fed.batchSize)) * fed.batchSize
+    const ready: Ready = limit === 0 ? NOTHING : await findReady(executor, limits, flow, limit, fed.isProbe)
     fed.afterKey = ready.lastKey
     if (ready.ids.length > 0) {
-      fed.deliveries = await claimParked(executor, { ...room, ids: ready.ids }, room.leaseMs, room.graceMs)
+      fed.deliveries = await claimParked(
+        executor,
+        { ...limits, ids: ready.ids },
+        limits.leaseMs,
+        limits.graceMs,
+      )
     }
     const sent = Math.ceil(fed.deliveries.length / fed.batchSize)
     fed.pace = pace && { startAt: now + pace.startMs, intervalMs: pace.intervalMs, requests: sent }
     if (flow.concurrency !== undefined && sent > 0) {
-      fed.slots = { holder: room.holder, count: Math.min(free, sent) }
-      await holdSlots(executor, room, fed.slots.count)
+      fed.slots = { holder: limits.holder, count: Math.min(free, sent) }
+      await holdSlots(executor, limits, fed.slots.count)
     }
     const nextSlotMs = pace && pace.startMs + sent * pace.intervalMs
     if (pace && nextSlotMs !== undefined && sent >= pace.requests)
       fed.moreInMs = Math.max(0, nextSlotMs - RATE_AHEAD_MS)
-    await leave(executor, room, {
+    await leave(executor, limits, {
       feedInMs: fed.moreInMs ?? ready.waitMs ?? LOOK_AGAIN_MS,
       ...(nextSlotMs !== undefined && sent > 0 && { slotInMs: nextSlotMs }),
-      ...(fed.isProbe && sent > 0 && { heldMs: room.leaseMs }),
+      ...(fed.isProbe && sent > 0 && { heldMs: limits.leaseMs }),
     })
     return fed
   })
@@ -122,7 +127,10 @@ export async function feed(db: Database, room: Room): Promise<Fed> {
  * Two statements: what the second one reads is as of when the lock was got, so nobody who holds the lock and
  * changes the subscription in the same transaction is overlooked.
  */
-async function lockState(executor: Executor, { appId, subscriptionId }: Room): Promise<State | undefined> {
+async function lockState(
+  executor: Executor,
+  { appId, subscriptionId }: FeedLimits,
+): Promise<State | undefined> {
   const { rows } = await executor.query({
     name: 'feed-lock',
     text: `select (extract(epoch from held_until - clock_timestamp()) * 1000)::int8 as held_ms,
@@ -154,7 +162,7 @@ function paceOf({ rateLimit }: Flow, { slot_ms: slotMs }: State) {
 /** Of a subscription's concurrency, what other workers do not hold. */
 async function slotsLeft(
   executor: Executor,
-  { appId, subscriptionId }: Room,
+  { appId, subscriptionId }: FeedLimits,
   concurrency: number,
 ): Promise<number> {
   const { rows } = await executor.query({
@@ -169,7 +177,7 @@ async function slotsLeft(
 /** Slots are held as long as the deliveries they are for; whoever dies with them loses them then. */
 async function holdSlots(
   executor: Executor,
-  { appId, subscriptionId, holder, leaseMs }: Room,
+  { appId, subscriptionId, holder, leaseMs }: FeedLimits,
   slots: number,
 ): Promise<void> {
   await executor.query({
@@ -216,12 +224,12 @@ const NOTHING: Ready = { ids: [], lastKey: null }
 
 async function findReady(
   executor: Executor,
-  room: Room,
+  limits: FeedLimits,
   { ordering, batching }: Flow,
   limit: number,
   isProbe: boolean,
 ): Promise<Ready> {
-  const { appId, subscriptionId, afterKey } = room
+  const { appId, subscriptionId, afterKey } = limits
   if (ordering) {
     const { rows } = await executor.query({
       name: 'ready-in-order',
@@ -230,7 +238,7 @@ async function findReady(
     })
     const found = rows as { id: string; last_key: string | null }[]
     if (found.length === 0 && afterKey !== null)
-      return findReady(executor, { ...room, afterKey: null }, { ordering }, limit, isProbe)
+      return findReady(executor, { ...limits, afterKey: null }, { ordering }, limit, isProbe)
     return { ids: found.map(({ id }) => id), lastKey: found[0]?.last_key ?? null }
   }
   const { rows } = await executor.query({
@@ -265,7 +273,7 @@ function gather(
 /** Says when the subscription is to be looked at again: not at all when nothing of it is parked any more. */
 async function leave(
   executor: Executor,
-  { appId, subscriptionId }: Room,
+  { appId, subscriptionId }: FeedLimits,
   { feedInMs, slotInMs, heldMs }: { feedInMs: number | null; slotInMs?: number; heldMs?: number },
 ): Promise<void> {
   const at = (parameter: string) => `clock_timestamp() + ${parameter}::float8 * interval '1 millisecond'`

@@ -64,7 +64,7 @@ export interface HealthKeeper {
 export function createHealthKeeper(options: {
   db: Database
   appender: Appender
-  onOff: SubscriptionSwitch
+  subscriptionSwitch: SubscriptionSwitch
   /** Where the API is reached, without a slash at its end; links are paths where it is not known. */
   publicUrl: string | undefined
   log: Log
@@ -73,7 +73,7 @@ export function createHealthKeeper(options: {
   /** From the first failure of an unbroken run, in milliseconds. */
   disableAfterMs: number
 }): HealthKeeper {
-  const { db, appender, onOff, log } = options
+  const { db, appender, subscriptionSwitch, log } = options
 
   /** Sets or takes back that an app was told of failures, and tells it, both or none. */
   async function announce(
@@ -157,7 +157,7 @@ export function createHealthKeeper(options: {
       if (state.is_new) await announce(appId, id, 'failing', last)
       // What an app does not see as a subscription it could not enable again.
       if (!state.addressed && (gone || state.is_long)) {
-        await onOff.disable(appId, id, gone ? 'gone' : 'failing')
+        await subscriptionSwitch.disable(appId, id, gone ? 'gone' : 'failing')
         return Infinity
       }
       return state.held_ms

@@ -252,7 +252,7 @@ export function createSender(options: SenderOptions): Sender {
         return { recorded: Promise.resolve(false) }
       }
       const recorded = (async (): Promise<boolean> => {
-        const endsHold = isProbe || (first.is_asked_for && first.ailing)
+        const endsHold = isProbe || (first.requested_manually && first.ailing)
         const { responseStatus, error } = result
         const failure = { at: startedAt, delivery: request.at(-1) as ClaimedDelivery, responseStatus, error }
         const how = { failure, isProbe, endsHold }

@@ -21,7 +21,7 @@ import type { LogTail } from './log-tail.ts'
 /** A receiver that has not read anything for this long while something waited is cut off; it may resume. */
 const WRITE_DEADLINE_MS = 30_000
 /** How long a client has to take the last bytes of a stream that the server ends. */
-const FAREWELL_MS = 2_000
+const CLOSE_TIMEOUT_MS = 2_000
 /** Clients wait a random time in this range before they reconnect, so that they do not come all at once. */
 const RETRY_MS = { from: 500, to: 3_000 }
 
@@ -178,7 +178,7 @@ class Stream {
     if (!raw.headersSent) return void raw.destroy()
     raw.end(encodeRetry(randomRetry()))
     // A client that reads nothing would keep the connection, and with it a server that is to stop.
-    setTimeout(() => raw.destroy(), FAREWELL_MS).unref()
+    setTimeout(() => raw.destroy(), CLOSE_TIMEOUT_MS).unref()
   }
 
   #write(slice: Slice): boolean {

@@ -12,7 +12,7 @@ export interface ConnectionLimits {
    * @param address of the client; those of one IPv6 network count as one
    * @returns a function to call when the connection has ended (once more does nothing), or what has too many
    */
-  enter(appId: string, address: string): (() => void) | 'app' | 'address'
+  count(appId: string, address: string): (() => void) | 'app' | 'address'
 }
 
 /** Limits on the live connections of this process. */
@@ -21,7 +21,7 @@ export function createConnectionLimits({ maxPerApp, maxPerAddress }: Limits): Co
   const perAddress = new Map<string, number>()
 
   return {
-    enter(appId, address) {
+    count(appId, address) {
       const network = clientNetwork(address)
       if ((perApp.get(appId) ?? 0) >= maxPerApp) return 'app'
       if ((perAddress.get(network) ?? 0) >= maxPerAddress) return 'address'

@@ -7,7 +7,7 @@ import type { GrantWatch, Watched } from '../access/grant-watch.ts'
 import type { Joined, JoinOptions, Membership } from './app-hub.ts'
 import { Connection, type Speaker } from './connection.ts'
 import { SSE } from './encoding.ts'
-import { FAREWELLS, FAREWELL_MS, retryMs, type Farewell } from './farewell.ts'
+import { CLOSE_REASONS, CLOSE_TIMEOUT_MS, retryMs, type CloseReason } from './close-reasons.ts'
 import type { Hub } from './hub.ts'
 
 export interface RoomStreamDeps {
@@ -97,19 +97,19 @@ export class RoomStream implements Speaker {
   }
 
   /** Says why it ends, and ends it. @param connections that are ended together */
-  end(why: Farewell, connections?: number): void {
+  end(why: CloseReason, connections?: number): void {
     if (this.#isEnding) return
     this.#isEnding = true
     const response = this.#response
     if (!response.headersSent) return void response.destroy()
     this.#leave()
-    const { code, reason } = FAREWELLS[why]
+    const { code, reason } = CLOSE_REASONS[why]
     const wait = retryMs(connections)
     const data = JSON.stringify({ code, reason, retryMs: wait })
     this.#write(encodeRetry(wait) + encodeMessage({ event: 'closing', data }))
     response.end()
     // A client that reads nothing would keep the connection, and with it a server that is to stop.
-    setTimeout(() => response.destroy(), FAREWELL_MS).unref()
+    setTimeout(() => response.destroy(), CLOSE_TIMEOUT_MS).unref()
   }
 
   sendAway(): void {

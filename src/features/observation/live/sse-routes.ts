@@ -57,7 +57,7 @@ const EXAMPLE = encodeMessage({
 
 /** `GET /observation/sse`: rooms as server-sent events (SPEC section 4, docs/observation.md). */
 export const sseRoutes =
-  (deps: RoomStreamDeps, enter: onRequestAsyncHookHandler): FastifyPluginAsyncTypebox =>
+  (deps: RoomStreamDeps, counting: onRequestAsyncHookHandler): FastifyPluginAsyncTypebox =>
   async (app) => {
     const streams = new Set<RoomStream>()
     const heartbeat = setInterval(() => {
@@ -84,7 +84,7 @@ export const sseRoutes =
       '/observation/sse',
       {
         config: { access: 'observer' },
-        onRequest: enter,
+        onRequest: counting,
         schema: {
           tags: ['Observation'],
           security: OBSERVER_SECURITY,

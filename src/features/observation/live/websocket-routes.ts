@@ -14,7 +14,7 @@ const PONG = { share: 0.4, mostMs: 10_000 }
 
 /** `GET /observation/ws`: rooms over one WebSocket (SPEC sections 4 and 9, docs/observation.md). */
 export const websocketRoutes =
-  (deps: SessionDeps, enter: onRequestAsyncHookHandler): FastifyPluginAsyncTypebox =>
+  (deps: SessionDeps, counting: onRequestAsyncHookHandler): FastifyPluginAsyncTypebox =>
   async (app) => {
     const sessions = new Map<WebSocket, Session>()
     const answers = new WeakMap<FastifyRequest, ServerResponse>()
@@ -62,7 +62,7 @@ export const websocketRoutes =
       method: 'GET',
       url: '/observation/ws',
       config: { access: 'observer' },
-      onRequest: [enter, async (request, reply) => void answers.set(request, reply.raw)],
+      onRequest: [counting, async (request, reply) => void answers.set(request, reply.raw)],
       schema: {
         tags: ['Observation'],
         security: OBSERVER_SECURITY,

@@ -11,7 +11,7 @@ import { compileRoomPatterns } from '../patterns.ts'
 import { createPublishLimit, MAX_PUBLISH_BYTES, type PublishLimit } from '../publishing/publish-limits.ts'
 import { Connection, type Speaker } from './connection.ts'
 import { memberJson, WEBSOCKET } from './encoding.ts'
-import { FAREWELLS, FAREWELL_MS, retryMs, type Farewell } from './farewell.ts'
+import { CLOSE_REASONS, CLOSE_TIMEOUT_MS, retryMs, type CloseReason } from './close-reasons.ts'
 import type { Membership } from './app-hub.ts'
 import type { Hub } from './hub.ts'
 
@@ -70,15 +70,15 @@ export class Session implements Speaker {
   }
 
   /** Says why it ends and closes. @param connections that are ended together */
-  end(why: Farewell, connections?: number): void {
+  end(why: CloseReason, connections?: number): void {
     if (this.#isEnding) return
     this.#isEnding = true
     this.#leaveAll()
-    const { code, reason } = FAREWELLS[why]
-    if (code !== FAREWELLS.binary.code)
+    const { code, reason } = CLOSE_REASONS[why]
+    if (code !== CLOSE_REASONS.binary.code)
       this.#send({ type: 'closing', code, reason, retryMs: retryMs(connections) })
     this.#socket.close(code, reason)
-    setTimeout(() => this.#socket.terminate(), FAREWELL_MS).unref()
+    setTimeout(() => this.#socket.terminate(), CLOSE_TIMEOUT_MS).unref()
   }
 
   sendAway(): void {

@@ -8,16 +8,16 @@ import type { ConnectionLimits } from './connection-limits.ts'
  *
  * @throws Problem `too-many-connections` where there are too many of its app or its address
  */
-export const enterWithin =
+export const countConnections =
   (limits: ConnectionLimits) =>
   async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
-    const entered = limits.enter(grantOf(request).appId, request.ip)
-    if (typeof entered === 'string') {
+    const counted = limits.count(grantOf(request).appId, request.ip)
+    if (typeof counted === 'string') {
       throw new Problem(
         'too-many-connections',
-        `This ${entered} has as many live connections as it may have here. Try again later, or observe many rooms over one connection.`,
+        `This ${counted} has as many live connections as it may have here. Try again later, or observe many rooms over one connection.`,
       )
     }
     const connection = request.ws ? request.raw.socket : reply.raw
-    connection.on('close', entered)
+    connection.on('close', counted)
   }

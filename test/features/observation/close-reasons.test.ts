@@ -1,5 +1,5 @@
 import t from 'tap'
-import { retryMs } from '../../../src/features/observation/live/farewell.ts'
+import { retryMs } from '../../../src/features/observation/live/close-reasons.ts'
 
 t.test('clients that are sent away together come back spread over time', async (t) => {
   const waits = (connections: number): number[] => Array.from({ length: 10_000 }, () => retryMs(connections))

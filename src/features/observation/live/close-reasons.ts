@@ -1,5 +1,5 @@
 /** Why a server ends a connection that the client may come back from (docs/observation.md). */
-export const FAREWELLS = {
+export const CLOSE_REASONS = {
   silent: { code: 1001, reason: 'nothing was heard of you' },
   binary: { code: 1003, reason: 'text frames only' },
   stopping: { code: 1012, reason: 'the server stops' },
@@ -9,10 +9,10 @@ export const FAREWELLS = {
   lost: { code: 1012, reason: 'the log cannot be read' },
 } as const
 
-export type Farewell = keyof typeof FAREWELLS
+export type CloseReason = keyof typeof CLOSE_REASONS
 
 /** How long a client has to take the last bytes of a connection that the server ends. */
-export const FAREWELL_MS = 2_000
+export const CLOSE_TIMEOUT_MS = 2_000
 
 /** Clients wait a random time in this range before they reconnect, so that they do not come all at once. */
 const RETRY_MS = { from: 500, to: 3_000 }
