@@ -1,4 +1,3 @@
-import { MaximumIncrement, Snowflake } from '@sapphire/snowflake'
 import { Problem } from '../http/problems.ts'
 import type { ProcessLease } from '../process/lease.ts'
 
@@ -10,8 +9,10 @@ export const SNOWFLAKE_FORM = '^(?:[1-9]\\d{16,17}|[1-8]\\d{18})$'
 export const SNOWFLAKE_CURSOR = new RegExp(SNOWFLAKE_FORM)
 
 const LARGEST = 2n ** 63n - 1n
+/** Below the time stand 10 bits of the process's number, and 12 that count within the millisecond. */
 const TIME_SHIFT = 22n
-const snowflake = new Snowflake(SNOWFLAKE_EPOCH)
+const NUMBER_SHIFT = 12n
+const MAX_COUNT = 4095
 
 export interface SnowflakeIds {
   /**
@@ -26,15 +27,14 @@ export interface SnowflakeIds {
  * Makes Snowflake ids: 41 bits of the database's time in milliseconds, 10 bits of the process's number, and
  * 12 bits that count within the millisecond. There must be one of these per lease.
  *
- * The library's own counter begins anew, and repeats itself, after 4,096 ids of one millisecond. Here time is
- * taken to be a millisecond later then; the lease keeps the number from others for longer than that can come
- * to. A clock that is set back makes ids go on from the time they had come to.
+ * After 4,096 ids of one millisecond time is taken to be a millisecond later; the lease keeps the number from others
+ * for longer than that can come to. A clock that is set back makes ids go on from the time they had come to.
  */
 export function createSnowflakeIds(
   lease: Pick<ProcessLease, 'number' | 'isValid' | 'databaseNow'>,
 ): SnowflakeIds {
   let timestamp = -Infinity
-  let increment = 0n
+  let count = 0
   return {
     next() {
       if (!lease.isValid()) {
@@ -46,28 +46,22 @@ export function createSnowflakeIds(
       const now = Math.floor(lease.databaseNow())
       if (now > timestamp) {
         timestamp = now
-        increment = 0n
-      } else if (increment === MaximumIncrement) {
+        count = 0
+      } else if (count === MAX_COUNT) {
         timestamp += 1
-        increment = 0n
+        count = 0
       } else {
-        increment += 1n
+        count += 1
       }
-      const { number } = lease
-      return snowflake
-        .generate({
-          timestamp,
-          workerId: BigInt(number >> 5),
-          processId: BigInt(number & 0b11111),
-          increment,
-        })
-        .toString()
+      const time = BigInt(timestamp - SNOWFLAKE_EPOCH) << TIME_SHIFT
+      return (time | (BigInt(lease.number) << NUMBER_SHIFT) | BigInt(count)).toString()
     },
   }
 }
 
-/** When an id was made. (The library's `timestampFrom` rounds, sometimes into the next millisecond.) */
-export const timeOfSnowflake = (id: string): Date => new Date(Number(snowflake.deconstruct(id).timestamp))
+/** When an id was made, by the database's clock. */
+export const timeOfSnowflake = (id: string): Date =>
+  new Date(Number(BigInt(id) >> TIME_SHIFT) + SNOWFLAKE_EPOCH)
 
 /**
  * The smallest id of a millisecond, and at the same time larger than every id before it.
