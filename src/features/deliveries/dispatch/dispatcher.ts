@@ -7,7 +7,7 @@ import type { Database, Pool } from '../../../platform/postgres/pool.ts'
 import { within } from '../../../platform/time/within.ts'
 import { createClaimer, release, type ClaimedDelivery } from './claim.ts'
 import type { DeliveryJob, DeliveryQueue, JobPart } from './delivery-queue.ts'
-import { feed, freeSlots, type Fed } from '../flow/feed.ts'
+import { feed, type Fed } from '../flow/feed.ts'
 import {
   CLAIMED_PER_LANE,
   createPace,
@@ -22,6 +22,7 @@ import {
   type Sequence,
 } from './lane.ts'
 import { park, putBack } from '../flow/park.ts'
+import { freeSlots } from '../flow/slots.ts'
 import type { Sender, Sent } from '../sending/sender.ts'
 
 /** Deliveries that a feed takes at once. */
