@@ -15,6 +15,7 @@ import { describeSchema } from '../platform/postgres/describe-schema.ts'
 import { startEmbeddedPostgres } from '../platform/postgres/embedded.ts'
 import { run } from '../platform/postgres/server-account.ts'
 import { buildService, type Service } from '../service.ts'
+import { describeRoutes } from './route-table.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -36,9 +37,11 @@ async function main(): Promise<void> {
     postgres: startEmbeddedPostgres({ dataDir, say, onLost: () => {} }),
   })
   try {
+    const openApi = await describeApi(service)
     const files: Record<string, string> = {
       '.env.example': envExample(),
-      'openapi/openapi.json': await openApi(service),
+      'openapi/openapi.json': openApi,
+      'docs/routes.md': await prettier(await describeRoutes(openApi, ROOT), 'markdown'),
       'openapi/asyncapi.json': `${JSON.stringify(asyncApi, null, 2)}\n`,
       'openapi/schema.graphql': publishedSchema(),
       'src/platform/postgres/tables.ts': await tables(dataDir),
@@ -81,7 +84,7 @@ function envExample(): string {
   return `# Every setting of Heliograph. Copy this file to .env and change what you need;\n# a line that stays commented out keeps the value it shows, or stays unset where that is an example.\n\n${settings.join('\n')}`
 }
 
-async function openApi({ platform, features }: Service): Promise<string> {
+async function describeApi({ platform, features }: Service): Promise<string> {
   const app = await buildApi(platform, features)
   await app.ready()
   const document = JSON.stringify(app.swagger(), null, 2)
@@ -115,7 +118,7 @@ async function tables(dataDir: string): Promise<string> {
   return prettier(await readFile(file, 'utf8'), 'typescript')
 }
 
-const prettier = async (text: string, parser: 'babel' | 'typescript'): Promise<string> =>
+const prettier = async (text: string, parser: 'babel' | 'typescript' | 'markdown'): Promise<string> =>
   format(text, { ...(await resolveConfig(join(ROOT, 'package.json'))), parser })
 
 main().catch((error: Error) => {

@@ -13,7 +13,7 @@ export interface OpenApiOptions {
 
 /** How observers show who they are, for the schemas of live routes. */
 export const OBSERVER_SECURITY: Record<string, string[]>[] = [
-  { appKey: [] },
+  { appKey: ['observation:read'] },
   { observerToken: [] },
   { observerTokenInUrl: [] },
 ]
@@ -41,7 +41,7 @@ export async function registerOpenApi(
           appKey: {
             type: 'http',
             scheme: 'bearer',
-            description: 'A key of an app, with the scope of the operation.',
+            description: 'A key of an app, with the scope that the operation names.',
           },
           adminKey: { type: 'http', scheme: 'bearer', description: 'The admin key.' },
           observerToken: {
@@ -59,6 +59,14 @@ export async function registerOpenApi(
       },
       security: [{ appKey: [] }],
       webhooks: webhooks as never,
+    },
+    transform: ({ schema, url, route }) => {
+      const scope = route.config?.access
+      if (!scope?.includes(':')) return { schema, url }
+      const security = (schema.security ?? [{ appKey: [] }]).map((way) =>
+        'appKey' in way ? { appKey: [scope] } : way,
+      )
+      return { schema: { ...schema, security }, url }
     },
     // It is for the validator's messages; OpenAPI knows it only between schemas that have names.
     transformObject: (document) =>

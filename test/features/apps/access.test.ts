@@ -186,7 +186,7 @@ t.test('every route is open to those who may use it, and to nobody else', async 
         return
       }
       const security = [
-        { appKey: [] },
+        { appKey: access.includes(':') ? [access] : [] },
         ...(KEY_OPTIONAL.has(operationId) ? [{}] : []),
         ...(FOR_OBSERVERS.has(operationId) ? [{ observerToken: [] }, { observerTokenInUrl: [] }] : []),
       ]

@@ -108,22 +108,27 @@ export const recoveryRoutes =
       async (request) => recoveries.get(appIdOf(request), request.params.id),
     )
 
-    for (const [action, summary, description] of [
-      [
-        'pause',
-        'Take nothing more on for now; what was taken on is still delivered',
-        'For when the receiver cannot keep up, or something looks wrong. It can be resumed at any time.',
-      ],
-      [
-        'resume',
-        'Go on with one that was paused',
-        'It goes on from where it was when it was paused, and skips nothing.',
-      ],
-      [
-        'cancel',
-        'End one; what it took on and was not tried yet is as it was before',
-        'For one that was started by mistake. What was delivered already stays delivered, and it cannot be resumed.',
-      ],
+    for (const { action, ...about } of [
+      {
+        action: 'pause',
+        operationId: 'pauseRecovery',
+        summary: 'Take nothing more on for now; what was taken on is still delivered',
+        description:
+          'For when the receiver cannot keep up, or something looks wrong. It can be resumed at any time.',
+      },
+      {
+        action: 'resume',
+        operationId: 'resumeRecovery',
+        summary: 'Go on with one that was paused',
+        description: 'It goes on from where it was when it was paused, and skips nothing.',
+      },
+      {
+        action: 'cancel',
+        operationId: 'cancelRecovery',
+        summary: 'End one; what it took on and was not tried yet is as it was before',
+        description:
+          'For one that was started by mistake. What was delivered already stays delivered, and it cannot be resumed.',
+      },
     ] as const) {
       app.post(
         `/recoveries/:id/${action}`,
@@ -131,9 +136,7 @@ export const recoveryRoutes =
           config: write,
           schema: {
             tags,
-            operationId: `${action}Recovery`,
-            summary,
-            description,
+            ...about,
             params: Id,
             response: responses({ 200: ref(Recovery) }, ['validation-failed', 'not-found', 'conflict']),
           },
