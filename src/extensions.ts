@@ -38,15 +38,28 @@ export async function loadExtensions(
     throw new ConfigError(
       `PACKS: there is no pack ${unknown.join(', ')}. There are ${packs.map(({ name }) => name).join(', ')}.`,
     )
-  if (config.extensions.length > 0) offerFace()
-  const extensions = packs.filter(({ name }) => names.includes(name))
-  for (const module of config.extensions) {
-    const extension = await load(module)
-    if ([...packs, ...extensions].some(({ name }) => name === extension.name))
-      throw new ConfigError(`EXTENSIONS: ${module} is called "${extension.name}", as another one is already.`)
-    extensions.push(extension)
-  }
+  const extensions = [
+    ...packs.filter(({ name }) => names.includes(name)),
+    ...(await loadModules(config.extensions)),
+  ]
   return extensions.map((extension) => ({ extension, settings: loadSettings(extension, environment) }))
+}
+
+/**
+ * The extensions that EXTENSIONS names.
+ *
+ * @throws ConfigError for a module that cannot be used
+ */
+export async function loadModules(modules: readonly string[]): Promise<AnyExtension[]> {
+  if (modules.length > 0) offerFace()
+  const loaded: AnyExtension[] = []
+  for (const module of modules) {
+    const extension = await load(module)
+    if ([...packs, ...loaded].some(({ name }) => name === extension.name))
+      throw new ConfigError(`EXTENSIONS: ${module} is called "${extension.name}", as another one is already.`)
+    loaded.push(extension)
+  }
+  return loaded
 }
 
 /** Lets modules outside of this package import the face by its name. */

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { gather } from '../declarations.ts'
+import { loadModules } from '../extensions.ts'
 import { packs } from '../packs/index.ts'
 import { readSecret } from '../platform/secrets/data-dir.ts'
 import { checkFingerprint, recordFingerprint } from '../platform/secrets/encryption-key.ts'
@@ -9,7 +10,7 @@ import { startEmbeddedPostgres } from '../platform/postgres/embedded.ts'
 import { pendingMigrations } from '../platform/postgres/migrate.ts'
 import { neededPostgres } from '../platform/postgres/needed.ts'
 import { createDatabase, createPool, type Database } from '../platform/postgres/pool.ts'
-import { resealColumn } from '../platform/postgres/reseal.ts'
+import { resealColumn, type SealedColumn } from '../platform/postgres/reseal.ts'
 import { untilReachable } from '../platform/process/reachable.ts'
 import { createSecretBox, type SecretBox } from '../platform/secrets/secret-box.ts'
 import { ConfigError } from '../platform/settings.ts'
@@ -53,7 +54,8 @@ export async function runRotateEncryptionKey(
     if (pending.length > 0)
       throw new Error(`The database is not up to date (${pending.join(', ')}): migrate it first.`)
     await checkFingerprint(db, secrets)
-    await resealAll(db, secrets, say)
+    const { sealedColumns } = gather([...packs, ...(await loadModules(config.extensions))])
+    await resealAll(db, secrets, sealedColumns, say)
     await recordFingerprint(db, secrets)
     say('Everything is encrypted with ENCRYPTION_KEY; ENCRYPTION_KEY_OLD may be unset.')
   } finally {
@@ -67,11 +69,16 @@ export async function runRotateEncryptionKey(
 }
 
 /** Goes over all of it until there is nothing left that somebody sealed with an old key meanwhile. */
-async function resealAll(db: Database, secrets: SecretBox, say: (text: string) => void): Promise<void> {
+async function resealAll(
+  db: Database,
+  secrets: SecretBox,
+  sealedColumns: readonly SealedColumn[],
+  say: (text: string) => void,
+): Promise<void> {
   for (;;) {
     let changes = 0
     const unreadable: string[] = []
-    for (const sealed of gather(packs).sealedColumns) {
+    for (const sealed of sealedColumns) {
       const name = `${sealed.table}.${sealed.column}`
       const result = await resealColumn(db, secrets, sealed, (looked, resealed) =>
         say(`${name}: ${looked} looked at, ${resealed} encrypted anew`),

@@ -136,6 +136,35 @@ async function countOpened({ pool }: Prepared, box: SecretBox): Promise<number> 
 
 const REFUSED = { message: /encrypted with another key.*docs\/encryption-keys\.md/ }
 
+t.test('what an extension keeps encrypted, too', async (t) => {
+  const { both, environment, pool, client, oldKey, key, ids } = await prepare(t, 1)
+  const [id = ''] = ids
+  const context = (appId: string, noteId: string): string => `${appId}/notes/${noteId}`
+  await pool.query('create table notes (app_id uuid, id uuid, sealed_text bytea, primary key (app_id, id))')
+  await pool.query('insert into notes values ($1, $2, $3)', [
+    client.appId,
+    id,
+    createSecretBox(oldKey).seal('a note', context(client.appId, id)),
+  ])
+  const folder = await mkdtemp(join(tmpdir(), 'heliograph-extension-'))
+  t.teardown(() => rm(folder, { recursive: true }))
+  const path = join(folder, 'notes.ts')
+  await writeFile(
+    path,
+    `import { defineExtension } from 'heliograph/extension'
+    const context = (appId, id) => appId + '/notes/' + id
+    export default defineExtension({
+      name: 'notes',
+      sealedColumns: [{ table: 'notes', column: 'sealed_text', context }],
+    })`,
+  )
+  const { code, output } = await runHere(environment({ ...both, EXTENSIONS: path, PACKS: '' }))
+  t.equal(code, 0, output)
+  t.match(output, /notes\.sealed_text: 1 looked at, 1 encrypted anew/)
+  const { rows } = await pool.query('select sealed_text from notes')
+  t.equal(createSecretBox(key).open(rows[0].sealed_text, context(client.appId, id)), 'a note')
+})
+
 t.test('everything is encrypted with the new key, and the old one may go', async (t) => {
   const prepared = await prepare(t, 5)
   const { both, key, oldKey, pool, start, environment } = prepared
@@ -151,7 +180,7 @@ t.test('everything is encrypted with the new key, and the old one may go', async
       'subscriptions.sealed_secret',
       'subscriptions.sealed_settings',
     ],
-    'a new one must be sealed anew too: SEALED_…_COLUMNS of its feature',
+    'a new one must be sealed anew too: sealedColumns of its declared.ts',
   )
 
   await t.rejects(start({ ENCRYPTION_KEY: key }), REFUSED, 'before, the new key alone does not do')
