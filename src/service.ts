@@ -21,7 +21,16 @@ export interface Service {
 export async function buildService(
   options: Omit<PlatformOptions, 'declared'> & { environment: Record<string, string | undefined> },
 ): Promise<Service> {
-  const extensions = await loadExtensions(options.config, options.environment)
+  const extensions = await loadExtensions(options.config, options.environment).catch(
+    async (error: unknown) => {
+      // It came up beside the loading of the program, and nobody else would stop it.
+      await options.postgres?.then(
+        (server) => server.stop(),
+        () => {},
+      )
+      throw error
+    },
+  )
   const declared = gather(extensions.map(({ extension }) => extension))
   const { platform, close: closePlatform } = await buildPlatform({ ...options, declared })
   const made: Feature[] = []

@@ -154,3 +154,21 @@ t.test('SIGTERM ends a process that waits, and the Postgres that it started', as
   await untilSays(migrating, 'Waiting for Postgres')
   t.equal(await migrating.end('SIGTERM'), 'SIGTERM')
 })
+
+t.test('an embedded start that what is loaded stops leaves no Postgres behind', async (t) => {
+  const dataDir = await temporaryFolder(t)
+  const cases: [settings: Record<string, string>, said: string][] = [
+    [
+      { EXTENSIONS: './not-there.ts' },
+      'Heliograph did not start. EXTENSIONS: ./not-there.ts was not loaded.',
+    ],
+    [{ INQUIRIES_PER_MINUTE: '0' }, 'INQUIRIES_PER_MINUTE: '],
+  ]
+  for (const [settings, said] of cases) {
+    const process = startRole(t, 'all', { DATA_DIR: dataDir, PORT: '0', ...settings })
+    t.equal(await process.exited, 1)
+    await untilSays(process, said)
+    t.ok(existsSync(join(dataDir, 'postgres/PG_VERSION')), 'it had come up')
+    t.notOk(existsSync(join(dataDir, 'postgres/postmaster.pid')), 'and was stopped')
+  }
+})
