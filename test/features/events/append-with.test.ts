@@ -126,3 +126,28 @@ t.test('events that are appended with a change are treated as all others', async
     t.equal((await client.get('/events')).body.data.length, 1)
   })
 })
+
+t.test('what was refused by a routing that is out of date is looked at again', async (t) => {
+  const service = await startService(t, { worker: false })
+  const other = await startService(t, { worker: false, databaseUrl: service.databaseUrl })
+  const client = await service.client()
+  const { appId } = client
+  const { body: type } = await client.post('/event-types', {
+    name: 'note.strict',
+    enforceValidation: true,
+    jsonSchema: { type: 'object', required: ['n'] },
+  })
+  const append = () =>
+    service.features.events.appender.appendWith(appId, async () => ({
+      events: [eventOf('note.strict', {})],
+      result: undefined,
+    }))
+  await t.rejects(append(), wanted('schema-violation'))
+  const changed = await fetch(`${other.url}/event-types/${type.id}`, {
+    method: 'PATCH',
+    headers: { authorization: `Bearer ${client.key}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ enforceValidation: false }),
+  })
+  t.equal(changed.status, 200)
+  t.equal((await append()).events.length, 1)
+})

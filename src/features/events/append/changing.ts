@@ -1,9 +1,10 @@
+import { Problem } from '../../../platform/http/problems.ts'
 import { isUniqueViolation } from '../../../platform/postgres/errors.ts'
 import { executorIn, type Database } from '../../../platform/postgres/pool.ts'
 import type { AppendedEvent } from './appended.ts'
 import { refuseUnknownOrigins } from './origins.ts'
-import { keyName, keysOf, prepareEvents, type EventKey, type NewEvent } from './prepare.ts'
-import { findRepeats, refuseConflicts, repeatOf } from './repeats.ts'
+import { keysOf, prepareEvents, type EventKey, type NewEvent } from './prepare.ts'
+import { findRepeats, isRepeat, refuseConflicts, repeatOf } from './repeats.ts'
 import type { Routing, RoutingCache } from './routing.ts'
 import { runAppend } from './statement.ts'
 import { owedBy, toAppended, type OnCommitted, type OwedDelivery } from './storing.ts'
@@ -54,22 +55,21 @@ export function createChanging({ db, routings, routingFor, graceMs, onCommitted 
   return async function change<T>(appId: string, make: Change<T>): Promise<Changed<T> | undefined> {
     // Before the transaction: while it holds a connection it must not wait for another.
     const routing = await routings.get(appId)
-    const stored = await db
-      .transaction()
-      .execute((transaction) => storeIn(transaction, appId, routing, make))
-      .catch((error: unknown) => {
-        if (error instanceof Again || isKeyTaken(error)) return error
-        throw error
-      })
-    if (stored instanceof Again && stored.unknown) {
-      await routingFor(appId, stored.unknown.events, stored.unknown.keys, true)
-      return undefined
-    }
-    if (stored instanceof Error) {
+    let stored: Changed<T> & { owed: OwedDelivery[] }
+    try {
+      stored = await db.transaction().execute((transaction) => storeIn(transaction, appId, routing, make))
+    } catch (error) {
+      if (error instanceof Again && error.unknown) {
+        await routingFor(appId, error.unknown.events, error.unknown.keys, true)
+        return undefined
+      }
+      // What a routing refused that is out of date by now is looked at again.
+      const isStale = error instanceof Problem && !(await routings.isCurrent(appId, routing))
+      if (!(error instanceof Again || isKeyTaken(error) || isStale)) throw error
       routings.drop(appId, routing)
       return undefined
     }
-    const { events, result, owed } = stored as Awaited<ReturnType<typeof storeIn<T>>>
+    const { events, result, owed } = stored
     const fresh = events.flatMap(({ event, state }) => (state ? [event] : []))
     if (fresh.length > 0) onCommitted([{ appId, events: fresh }], owed)
     return { events, result }
@@ -89,7 +89,7 @@ export function createChanging({ db, routings, routingFor, graceMs, onCommitted 
     const repeats = await findRepeats(transaction, [{ appId, events: [{ keys: keys.flat() }] }])
     refuseConflicts(appId, keys.flat(), repeats)
     const prepared = prepareEvents(given, keys, routing, true)
-    const fresh = prepared.filter((event) => !event.keys.some((key) => repeats.has(keyName(appId, key))))
+    const fresh = prepared.filter((event) => !isRepeat(appId, event, repeats))
     if (fresh.length === 0)
       return { events: prepared.map((event) => repeatOf(appId, event, repeats)), result, owed: [] }
     const [stored] = await runAppend(executorIn(transaction), [{ appId, routing, events: fresh }], graceMs)

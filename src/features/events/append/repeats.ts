@@ -62,7 +62,7 @@ export function settleRepeats(
   if (keys.length === 0) return undefined
   const conflict = conflictIn(appId, keys, repeats)
   if (conflict) return conflict
-  if (events.every((event) => event.keys.some((key) => repeats.has(keyName(appId, key))))) {
+  if (events.every((event) => isRepeat(appId, event, repeats))) {
     return { events: events.map((event) => repeatOf(appId, event, repeats)), replayed: true }
   }
   const names = keys.map((key) => keyName(appId, key))
@@ -70,6 +70,10 @@ export function settleRepeats(
   for (const name of names) taken.add(name)
   return undefined
 }
+
+/** Whether an event is in the log already. */
+export const isRepeat = (appId: string, { keys }: PreparedEvent, repeats: Repeats): boolean =>
+  keys.some((key) => repeats.has(keyName(appId, key)))
 
 export function repeatOf(appId: string, event: PreparedEvent, repeats: Repeats): AppendedEvent {
   for (const key of event.keys) {

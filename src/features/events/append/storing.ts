@@ -3,8 +3,8 @@ import { isDataError, isUniqueViolation } from '../../../platform/postgres/error
 import type { Database, Pool } from '../../../platform/postgres/pool.ts'
 import { roomsIn, type StoredEvents } from '../event.ts'
 import type { AppendedEvent, Outcome } from './appended.ts'
-import { keyName, type PreparedAppend, type PreparedEvent } from './prepare.ts'
-import { findRepeats, repeatOf, settleRepeats, type Repeats } from './repeats.ts'
+import type { PreparedAppend, PreparedEvent } from './prepare.ts'
+import { findRepeats, isRepeat, repeatOf, settleRepeats, type Repeats } from './repeats.ts'
 import type { Routing, RoutingCache } from './routing.ts'
 import { runAppend } from './statement.ts'
 
@@ -59,13 +59,11 @@ export function createStoring({ pool, db, routings, graceMs, onCommitted }: Stor
     outcomes: Map<AppendRequest, Outcome>,
   ): Promise<void> {
     if (requests.length === 0) return
-    const isNew = (appId: string) => (event: PreparedEvent) =>
-      !event.keys.some((key) => repeats.has(keyName(appId, key)))
     const byApp = Map.groupBy(requests, ({ appId }) => appId)
     const appends = [...byApp].map(([appId, own]): PreparedAppend => ({
       appId,
       routing: (own[0] as AppendRequest).routing,
-      events: own.flatMap(({ events }) => events.filter(isNew(appId))),
+      events: own.flatMap(({ events }) => events.filter((event) => !isRepeat(appId, event, repeats))),
     }))
     let results: Awaited<ReturnType<typeof runAppend>>
     try {
@@ -98,8 +96,7 @@ export function createStoring({ pool, db, routings, graceMs, onCommitted }: Stor
         events.map((event, place) => [event, toAppended(appId, event, result.base + place + 1, result.at)]),
       )
       grown.push({ appId, events: [...stored.values()].map(({ event }) => event) })
-      for (const { deliveries } of events)
-        for (const delivery of deliveries) owed.push({ appId, ...delivery })
+      for (const event of events) for (const delivery of owedBy(appId, event)) owed.push(delivery)
       for (const request of byApp.get(appId) ?? []) {
         outcomes.set(request, {
           events: request.events.map((event) => stored.get(event) ?? repeatOf(appId, event, repeats)),
