@@ -1,7 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { append, drained, mostWithin, numbers, startPair, subscribe, watchDelay } from '../../helpers/flow.ts'
-import type { Received } from '../../helpers/receiver.ts'
-import { BACKENDS } from '../../helpers/service.ts'
+import { startReceiver, type Received } from '../../helpers/receiver.ts'
+import { BACKENDS, startService } from '../../helpers/service.ts'
 import { until } from '../../helpers/until.ts'
 
 const pair = await startPair(t)
@@ -122,4 +123,37 @@ t.test('a very high limit', async (t) => {
   await drained(pair.first)
   t.equal(new Set(receiver.received.map(({ headers }) => headers['webhook-id'])).size, 1_000)
   expectWithin(t, receiver.received, rateLimit, delay())
+})
+
+t.test('what sending needs is looked up before the first request is due', async (t) => {
+  const service = await startService(t)
+  const { pool } = service.platform
+  const slow = new WeakSet<object>()
+  let lookedUp = 0
+  pool.on('acquire', (client) => {
+    if (slow.has(client)) return
+    slow.add(client)
+    const query = client.query.bind(client) as (...given: unknown[]) => Promise<unknown>
+    Object.assign(client, {
+      async query(...given: unknown[]) {
+        if (JSON.stringify(given[0]).includes('sealed_old_secrets')) {
+          lookedUp += 1
+          await sleep(600)
+        }
+        return query(...given)
+      },
+    })
+  })
+  const client = await service.client()
+  const receiver = await startReceiver(t)
+  await subscribe(client, receiver.url, { rateLimit: { requests: 10 } })
+  const delay = watchDelay(t)
+  await append(client, numbers(12))
+  await receiver.waitFor(12)
+  t.ok(lookedUp > 0, 'it took a while')
+  const most = mostWithin(
+    receiver.received.map(({ at }) => at),
+    150,
+  )
+  t.ok(most <= 3 + delay() / 100, `${most} within 150 ms: none waited for it together`)
 })
