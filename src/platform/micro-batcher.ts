@@ -22,7 +22,7 @@ export interface MicroBatcherOptions<Item, Result> {
   maxConcurrentBatches: number
   /** Batches of a key that may be under way at once; one unless told, so that its items keep their order. */
   maxConcurrentBatchesPerKey?: number
-  /** Items of a key whose maxConcurrentBatches are taken wait, rather than start in another. */
+  /** Items of a key that has as many batches as it may wait, rather than start another. */
   key(item: Item): string
 }
 

@@ -92,7 +92,7 @@ t.test('what is added while a batch is under way gathers for the next one', asyn
   t.same(await Promise.all(later), ['2', '3'])
 })
 
-t.test('maxConcurrentBatches run side by side, but never two with the same key', async (t) => {
+t.test('batches run side by side, but never two with the same key', async (t) => {
   const { batcher, batches, started } = held({ maxConcurrentBatches: 2 })
   const results = [batcher.add(item(1, 'a'))]
   const first = await started(1)
@@ -122,7 +122,7 @@ t.test('another batch of a key starts once as much waits for it as is under way'
   t.same(second.numbers, [2, 3])
   results.push(batcher.add(item(4, 'a', 50)))
   await opportunity()
-  t.equal(batches.length, 2, 'both maxConcurrentBatches of the key are taken')
+  t.equal(batches.length, 2, 'the key has as many as it may')
   second.succeed()
   const third = await started(3)
   t.same(third.numbers, [4])
@@ -156,7 +156,7 @@ t.test('a key that always has more than fits leaves the others their turn', asyn
   t.same(await Promise.all(results), ['1', '2', '3', '4', '5', '6', '7'])
 })
 
-t.test('what does not fit one batch starts in the other maxConcurrentBatches at once', async (t) => {
+t.test('what does not fit one batch starts in others at once', async (t) => {
   const { batcher, batches, started } = held({ maxConcurrentBatches: 2, maxBatch: 1 })
   const results = ['a', 'b', 'c'].map((key, number) => batcher.add(item(number, key)))
   await started(2)
@@ -282,7 +282,7 @@ t.test('whatever is added, the rules hold', async (t) => {
           maxWaiting: Number.MAX_SAFE_INTEGER,
           async run(batch) {
             underWay += 1
-            assert.ok(underWay <= maxConcurrentBatches, 'no more batches at once than lanes')
+            assert.ok(underWay <= maxConcurrentBatches, 'no more batches at once than allowed')
             const weight = batch.reduce((sum, entry) => sum + entry.weight, 0)
             assert.ok(weight <= maxBatch || batch.length === 1, 'a batch of more than one keeps to its limit')
             const keys = new Set(batch.map(({ key }) => key))
@@ -323,5 +323,5 @@ t.test('whatever is added, the rules hold', async (t) => {
     ),
     { numRuns: 300 },
   )
-  t.pass('for arbitrary items, maxConcurrentBatches and limits')
+  t.pass('for arbitrary items and limits')
 })

@@ -118,7 +118,7 @@ function toColumns(wanted: readonly Wanted[]): Buffer[] {
   ]
 }
 
-/** Takes deliveries for a time: what all maxConcurrentBatches of a process want meanwhile, in one statement. */
+/** Takes deliveries for a time: what all lanes of a process want meanwhile, in one statement. */
 export interface Claimer {
   /**
    * Takes those of some deliveries that may be sent as fast as it goes and that nobody else has.
@@ -139,7 +139,7 @@ export function createClaimer(pool: Pool, leaseMs: number): Claimer {
     },
     weight: ({ ids }) => ids.length,
     maxBatch: MAX_CLAIM,
-    maxWaiting: Number.MAX_SAFE_INTEGER, // bounded by what maxConcurrentBatches may have under way
+    maxWaiting: Number.MAX_SAFE_INTEGER, // bounded by what lanes may have under way
     maxConcurrentBatches: CLAIMS_AT_ONCE,
     key: ({ subscriptionId }) => subscriptionId,
   })
