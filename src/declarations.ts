@@ -10,10 +10,11 @@ import { declared as observation } from './features/observation/declared.ts'
 import { declared as operations } from './features/operations/declared.ts'
 import { declared as subscriptions } from './features/subscriptions/declared.ts'
 import { declared as platform } from './platform-declared.ts'
+import { ConfigError } from './platform/settings.ts'
 
 /**
- * What the parts of the core declare, in the order in which one reads about them. It is read before the rest of the program is
- * loaded, so a `declared.ts` imports nothing that takes long.
+ * What the parts of the core declare, in the order in which one reads about them. It is read before the rest of the
+ * program is loaded, so a `declared.ts` imports nothing that takes long.
  */
 export const declarations = [
   platform,
@@ -34,9 +35,34 @@ type Gathered = 'scopes' | 'scopesOnRequest' | 'eventTypes' | 'reservedPrefixes'
 /** What the core and the extensions declare, together. */
 export type Declared = { readonly [Kind in Gathered]: NonNullable<Declaration[Kind]> }
 
-/** @param extensions what is on beside the core */
+/** What no two parts may declare both. */
+const NAMES: Record<string, (part: Declaration) => readonly string[]> = {
+  scope: ({ scopes = [] }) => scopes,
+  setting: ({ settings = {} }) => Object.keys(settings),
+  'event type': ({ eventTypes = [] }) => eventTypes.map(({ name }) => name),
+  'reserved prefix': ({ reservedPrefixes = [] }) => reservedPrefixes,
+  'sealed column': ({ sealedColumns = [] }) => sealedColumns.map(({ table, column }) => `${table}.${column}`),
+  topic: ({ topics = {} }) => Object.values(topics),
+  queue: ({ queues = {} }) => Object.values(queues),
+  tag: ({ tags = [] }) => tags.map(({ name }) => name),
+}
+
+function refuseTwice(parts: readonly Declaration[]): void {
+  for (const [kind, namesOf] of Object.entries(NAMES)) {
+    const names = parts.flatMap(namesOf)
+    const twice = names.find((name, index) => names.indexOf(name) !== index)
+    if (twice !== undefined)
+      throw new ConfigError(`The ${kind} "${twice}" is declared twice: see EXTENSIONS.`)
+  }
+}
+
+/**
+ * @param extensions what is on beside the core
+ * @throws ConfigError for what two of them declare both
+ */
 export function gather(extensions: readonly Declaration[]): Declared {
   const parts: readonly Declaration[] = [...declarations, ...extensions]
+  refuseTwice(parts)
   const all = <Kind extends Gathered>(kind: Kind): NonNullable<Declaration[Kind]>[number][] =>
     parts.flatMap((part) => (part[kind] ?? []) as never[])
   return {

@@ -1,5 +1,5 @@
-import { createRequire, registerHooks } from 'node:module'
-import { join, resolve } from 'node:path'
+import { registerHooks } from 'node:module'
+import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { KindGuard } from '@sinclair/typebox'
 import { loadSettings, type Config } from './config.ts'
@@ -51,7 +51,7 @@ export async function loadExtensions(
  * @throws ConfigError for a module that cannot be used
  */
 export async function loadModules(modules: readonly string[]): Promise<AnyExtension[]> {
-  if (modules.length > 0) offerFace()
+  if (modules.length > 0 && !isResolving) registerResolving()
   const loaded: AnyExtension[] = []
   for (const module of modules) {
     const extension = await load(module)
@@ -62,19 +62,31 @@ export async function loadModules(modules: readonly string[]): Promise<AnyExtens
   return loaded
 }
 
-/** Lets modules outside of this package import the face by its name. */
-function offerFace(): void {
-  const url = import.meta.resolve(FACE)
+let isResolving = false
+
+/**
+ * Modules that EXTENSIONS names are looked for from the working directory, and may import the face by its name wherever
+ * they are.
+ */
+function registerResolving(): void {
+  const face = import.meta.resolve(FACE)
   registerHooks({
-    resolve: (specifier, context, next) =>
-      specifier === FACE ? { url, shortCircuit: true } : next(specifier, context),
+    resolve(specifier, context, next) {
+      if (specifier === FACE) return { url: face, shortCircuit: true }
+      if (context.parentURL !== import.meta.url) return next(specifier, context)
+      return next(specifier, {
+        ...context,
+        parentURL: pathToFileURL(join(process.cwd(), 'package.json')).href,
+      })
+    },
   })
+  isResolving = true
 }
 
 async function load(module: string): Promise<AnyExtension> {
   let loaded: { default?: AnyExtension }
   try {
-    loaded = (await import(urlOf(module))) as typeof loaded
+    loaded = (await import(module)) as typeof loaded
   } catch (error) {
     throw new ConfigError(`EXTENSIONS: ${module} was not loaded. ${(error as Error).message}`, {
       cause: error,
@@ -89,13 +101,6 @@ async function load(module: string): Promise<AnyExtension> {
   throw new ConfigError(
     `EXTENSIONS: ${module} exports no extension. Its default export is what defineExtension() returns, with a name of lower-case words and dashes.`,
   )
-}
-
-/** A path is from the working directory, and so is the folder that packages are looked for in. */
-function urlOf(module: string): string {
-  const isPath = /^\.{0,2}\//.test(module)
-  const path = isPath ? resolve(module) : createRequire(join(process.cwd(), 'package.json')).resolve(module)
-  return pathToFileURL(path).href
 }
 
 /** Has an extension set itself up. @throws Error naming it */

@@ -12,26 +12,26 @@ export interface Service {
   close(): Promise<void>
 }
 
+export interface ServiceOptions extends Omit<PlatformOptions, 'declared'> {
+  /** Where settings of extensions are looked for. */
+  environment: Record<string, string | undefined>
+}
+
 /**
  * Builds the platform and the features on it.
  *
  * @throws Error saying what to do when the database or a setting cannot be used
  * @throws the signal's reason, when that ended the waiting for a server
  */
-export async function buildService(
-  options: Omit<PlatformOptions, 'declared'> & { environment: Record<string, string | undefined> },
-): Promise<Service> {
-  const extensions = await loadExtensions(options.config, options.environment).catch(
-    async (error: unknown) => {
-      // It came up beside the loading of the program, and nobody else would stop it.
-      await options.postgres?.then(
-        (server) => server.stop(),
-        () => {},
-      )
-      throw error
-    },
-  )
-  const declared = gather(extensions.map(({ extension }) => extension))
+export async function buildService(options: ServiceOptions): Promise<Service> {
+  const { extensions, declared } = await load(options).catch(async (error: unknown) => {
+    // It came up beside the loading of the program, and nobody else would stop it.
+    await options.postgres?.then(
+      (server) => server.stop(),
+      () => {},
+    )
+    throw error
+  })
   const { platform, close: closePlatform } = await buildPlatform({ ...options, declared })
   const made: Feature[] = []
   const close = async (): Promise<void> => {
@@ -49,4 +49,9 @@ export async function buildService(
     await close()
     throw error
   }
+}
+
+async function load({ config, environment }: ServiceOptions) {
+  const extensions = await loadExtensions(config, environment)
+  return { extensions, declared: gather(extensions.map(({ extension }) => extension)) }
 }

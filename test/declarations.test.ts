@@ -1,31 +1,26 @@
 import t from 'tap'
 import type { Declaration } from '../src/declaration.ts'
-import { declarations } from '../src/declarations.ts'
-import { packs } from '../src/packs/index.ts'
+import { gather } from '../src/declarations.ts'
 import { declared } from './helpers/declared.ts'
 
-const all: readonly Declaration[] = [...declarations, ...packs]
-
-const twice = (names: readonly string[]): string[] =>
-  names.filter((name, index) => names.indexOf(name) !== index)
-
 t.test('no two parts declare the same', async (t) => {
-  const names: Record<string, (part: Declaration) => readonly string[]> = {
-    scopes: ({ scopes = [] }) => scopes,
-    settings: ({ settings = {} }) => Object.keys(settings),
-    'event types': ({ eventTypes = [] }) => eventTypes.map(({ name }) => name),
-    'reserved prefixes': ({ reservedPrefixes = [] }) => reservedPrefixes,
-    'sealed columns': ({ sealedColumns = [] }) =>
-      sealedColumns.map(({ table, column }) => `${table}.${column}`),
-    topics: ({ topics = {} }) => Object.values(topics),
-    queues: ({ queues = {} }) => Object.values(queues),
-    tags: ({ tags = [] }) => tags.map(({ name }) => name),
+  const cases: Record<string, Declaration> = {
+    'scope "events:read"': { scopes: ['notes:read', 'events:read'] },
+    'setting "ADMIN_API_KEY"': { settings: { ADMIN_API_KEY: {} as never } },
+    'event type "order.placed"': { eventTypes: [{ name: 'order.placed', domain: 'a', description: 'b' }] },
+    'reserved prefix "message."': { reservedPrefixes: ['message.'] },
+    'sealed column "subscriptions.sealed_secret"': {
+      sealedColumns: [{ table: 'subscriptions', column: 'sealed_secret', context: () => '' }],
+    },
+    'topic "log.grew"': { topics: { mine: 'log.grew' } },
+    'queue "deliveries"': { queues: { mine: 'deliveries' } },
+    'tag "Events"': { tags: [{ name: 'Events', description: '' }] },
   }
-  for (const [kind, namesOf] of Object.entries(names)) {
-    const declaredNames = all.flatMap(namesOf)
-    t.ok(declaredNames.length > 0, `there are ${kind}`)
-    t.strictSame(twice(declaredNames), [], kind)
-  }
+  for (const [what, declaration] of Object.entries(cases))
+    t.throws(() => gather([declaration]), {
+      name: 'ConfigError',
+      message: `The ${what} is declared twice: see EXTENSIONS.`,
+    })
 })
 
 t.test('what is declared fits together', async (t) => {

@@ -1,22 +1,11 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { loadConfig } from '../src/config.ts'
 import { loadExtensions } from '../src/extensions.ts'
 import { ConfigError } from '../src/platform/settings.ts'
+import { writeExtension, writeFolder } from './helpers/extension-module.ts'
 import { startReceiver } from './helpers/receiver.ts'
 import { call, startService } from './helpers/service.ts'
 import { until } from './helpers/until.ts'
-
-/** A module in a folder of its own, outside of this package. @returns its path */
-async function writeModule(t: Test, source: string, name = 'extension.ts'): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'heliograph-extension-'))
-  t.teardown(() => rm(folder, { recursive: true }))
-  await mkdir(folder, { recursive: true })
-  await writeFile(join(folder, name), source)
-  return join(folder, name)
-}
 
 const load = (environment: Record<string, string>) => loadExtensions(loadConfig(environment), environment)
 const namesIn = async (environment: Record<string, string>): Promise<string[]> =>
@@ -135,7 +124,7 @@ t.test('a module that cannot be used stops the start and says why', async (t) =>
     ],
   ]
   for (const [source, message] of cases) {
-    const path = await writeModule(t, source)
+    const path = await writeExtension(t, source)
     await t.rejects(load({ EXTENSIONS: path, A: 'b' }), { name: 'ConfigError', message }, source)
   }
   await t.rejects(load({ EXTENSIONS: './not-there.ts' }), {
@@ -144,8 +133,37 @@ t.test('a module that cannot be used stops the start and says why', async (t) =>
   await t.rejects(load({ EXTENSIONS: 'not-there' }), { message: /^EXTENSIONS: not-there was not loaded/ })
 })
 
+t.test('an extension may be a package', async (t) => {
+  const folder = await writeFolder(t, {
+    'node_modules/@acme/pager/package.json': JSON.stringify({
+      name: '@acme/pager',
+      type: 'module',
+      exports: { import: './main.js' },
+    }),
+    'node_modules/@acme/pager/main.js': `
+      import { defineExtension } from 'heliograph/extension'
+      import { name } from './name.js'
+      export default defineExtension({ name })`,
+    'node_modules/@acme/pager/name.js': `export const name = 'pager'`,
+  })
+  const before = process.cwd()
+  process.chdir(folder)
+  t.teardown(() => process.chdir(before))
+  t.strictSame(await namesIn({ PACKS: '', EXTENSIONS: '@acme/pager' }), ['pager'])
+})
+
+t.test('what two declare both stops the start', async (t) => {
+  const path = await writeExtension(
+    t,
+    `export default { name: 'mine', eventTypes: [{ name: 'order.placed', domain: 'a', description: 'b' }] }`,
+  )
+  await t.rejects(startService(t, { worker: false, settings: { EXTENSIONS: path } }), {
+    message: 'The event type "order.placed" is declared twice: see EXTENSIONS.',
+  })
+})
+
 t.test('an extension adds settings, routes, event types, a destination and work', async (t) => {
-  const path = await writeModule(
+  const path = await writeExtension(
     t,
     `
     import { defineExtension, destinationKind, postJson, Type } from 'heliograph/extension'
@@ -208,7 +226,7 @@ t.test('listeners are told of events once they are stored', async (t) => {
   const told: Record<string, string[]> = { awaited: [], background: [], failing: [], circle: [] }
   const gate = Promise.withResolvers<void>()
   Object.assign(globalThis, { listenersTest: { told, gate } })
-  const path = await writeModule(
+  const path = await writeExtension(
     t,
     `
     import { defineExtension } from 'heliograph/extension'
@@ -261,7 +279,7 @@ t.test('listeners are told of events once they are stored', async (t) => {
 })
 
 t.test('a listener is for a pattern of event types', async (t) => {
-  const path = await writeModule(
+  const path = await writeExtension(
     t,
     `export default { name: 'odd', setup({ on }) { on('Or*der', () => {}) } }`,
   )

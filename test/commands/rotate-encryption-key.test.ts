@@ -13,6 +13,7 @@ import { createLog } from '../../src/platform/log/log.ts'
 import { createSecretBox, type SecretBox } from '../../src/platform/secrets/secret-box.ts'
 import { publicBytes, publicKeyText } from '../../src/platform/secrets/signing.ts'
 import { createTestDatabase } from '../helpers/environment.ts'
+import { writeExtension } from '../helpers/extension-module.ts'
 import { BARE_ENVIRONMENT, startProcess } from '../helpers/processes.ts'
 import { call, serviceEnvironment, startService, type Client, type Service } from '../helpers/service.ts'
 import { until } from '../helpers/until.ts'
@@ -146,11 +147,8 @@ t.test('what an extension keeps encrypted, too', async (t) => {
     id,
     createSecretBox(oldKey).seal('a note', context(client.appId, id)),
   ])
-  const folder = await mkdtemp(join(tmpdir(), 'heliograph-extension-'))
-  t.teardown(() => rm(folder, { recursive: true }))
-  const path = join(folder, 'notes.ts')
-  await writeFile(
-    path,
+  const path = await writeExtension(
+    t,
     `import { defineExtension } from 'heliograph/extension'
     const context = (appId, id) => appId + '/notes/' + id
     export default defineExtension({

@@ -1,7 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { writeExtension } from '../helpers/extension-module.ts'
 import { ADMIN_KEY, call, startService } from '../helpers/service.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -9,10 +9,7 @@ const ROOT = join(import.meta.dirname, '../..')
 t.test('the example of docs/extensions.md runs as it is written', async (t) => {
   const page = await readFile(join(ROOT, 'docs/extensions.md'), 'utf8')
   const [, example = ''] = /```ts\n(.*?)```/s.exec(page) ?? []
-  const folder = await mkdtemp(join(tmpdir(), 'heliograph-extension-'))
-  t.teardown(() => rm(folder, { recursive: true }))
-  const path = join(folder, 'large-orders.ts')
-  await writeFile(path, example)
+  const path = await writeExtension(t, example)
   const { url, ...service } = await startService(t, {
     worker: false,
     settings: { EXTENSIONS: path, LARGE_ORDER_TOTAL: '500' },

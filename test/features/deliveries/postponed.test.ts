@@ -1,7 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { writeExtension } from '../../helpers/extension-module.ts'
 import { startService, type Client } from '../../helpers/service.ts'
 import { until } from '../../helpers/until.ts'
 
@@ -16,11 +14,8 @@ async function startDesk(t: Test) {
   const desk: Desk = { asked: [], putOff: {} }
   const name = `desk${Math.random()}`
   Object.assign(globalThis, { [name]: desk })
-  const folder = await mkdtemp(join(tmpdir(), 'heliograph-extension-'))
-  t.teardown(() => rm(folder, { recursive: true }))
-  const path = join(folder, 'desk.ts')
-  await writeFile(
-    path,
+  const path = await writeExtension(
+    t,
     `
     import { defineExtension, destinationKind, later, Type } from 'heliograph/extension'
     const desk = globalThis['${name}']
